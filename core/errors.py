@@ -1,0 +1,101 @@
+"""Errors in the user's words: what happened in one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+from core.text import tr
+
+
+class UserError(Exception):
+    """Something the user can understand and mend. The technical error, if any, is its `__cause__`."""
+
+    def __init__(self, message: str, /, *, remedy: str, **fields: object) -> None:
+        """Fill and translate both sentences.
+
+        Args:
+            message: English template of one plain sentence: what went wrong.
+            remedy: English template of one plain sentence: what to do.
+            fields: Values for the `{places}` of both templates.
+        """
+        self.message = tr(message, **fields)
+        self.remedy = tr(remedy, **fields)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """Both sentences, for logs and terminals."""
+        return f"{self.message} {self.remedy}"
+
+
+def explain(error: BaseException) -> UserError | None:
+    """The user's words for a technical failure that is known, or None.
+
+    A `UserError` explains itself; errors that nobody has met yet give None and are treated as bugs.
+    """
+    if isinstance(error, UserError):
+        return error
+    name = type(error).__name__
+    text = str(error)
+    if name == "OutOfMemoryError" or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+        return _because(
+            error,
+            UserError(
+                "The memory is not enough for these settings.",
+                remedy="Set the batch size to 1, turn gradient checkpointing on, or lower the resolution.",
+            ),
+        )
+    if isinstance(error, MemoryError):
+        return _because(
+            error,
+            UserError("This machine ran out of memory.", remedy="Close other programs or lower the resolution."),
+        )
+    if isinstance(error, OSError):
+        return _explain_os_error(error)
+    if "no kernel image is available" in text or ("sm_" in text and "not compatible" in text):
+        return _because(
+            error,
+            UserError(
+                "The installed PyTorch does not support this graphics card.",
+                remedy="Update the graphics driver, then run the set-up again: python packaging/launch.py setup",
+            ),
+        )
+    return None
+
+
+def _explain_os_error(error: OSError) -> UserError | None:
+    place = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return _because(
+            error,
+            UserError(
+                "The disk is full: {place} could not be written.",
+                remedy="Free some space or choose another output folder, then continue the run.",
+                place=place or tr("a file"),
+            ),
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return _because(
+            error,
+            UserError(
+                "Kiln may not write to {place}.",
+                remedy="Choose a folder that you may write to, for example one in your documents.",
+                place=place or tr("a file"),
+            ),
+        )
+    if error.errno == errno.ENOENT and place:
+        return _because(
+            error,
+            UserError("{place} is missing.", remedy="Check that the file was not moved or renamed.", place=place),
+        )
+    return None
+
+
+def _because(cause: BaseException, error: UserError) -> UserError:
+    error.__cause__ = cause
+    return error
+
+
+def details(error: BaseException) -> str:
+    """The full traceback with causes, for the log and the folded part of the error card."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -1,0 +1,155 @@
+"""What the user can start: tag, prepare, train, sample. Each job is a frozen description and a generator of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from core.config.base import Section, form
+from core.config.model import SamplingConfig, TrainConfig
+from core.control import Control
+from core.errors import details, explain
+from core.events import Event, Failed, Finished
+from core.text import tr
+
+
+class TagOptions(Section):
+    """How a tagger writes captions."""
+
+    tagger: Path = Field(
+        Path(),
+        title="Tagger",
+        description="A folder with model.onnx and selected_tags.csv; empty for the starter tagger.",
+        json_schema_extra=form(widget="folder"),
+    )
+    threshold: float = Field(
+        0.35, ge=0, le=1, title="Threshold", description="Tags with at least this score are written."
+    )
+    character_threshold: float = Field(
+        0.85,
+        ge=0,
+        le=1,
+        title="Threshold for characters",
+        description="Names of characters need at least this score.",
+        json_schema_extra=form(advanced=True),
+    )
+    trigger_word: str = Field("", title="Trigger word", description="Put in front of every caption.")
+    exclude: tuple[str, ...] = Field((), title="Leave out", description="Tags that are never written.")
+    replace_underscores: bool = Field(
+        True,
+        title="Spaces for underscores",
+        description="Write long hair, not long_hair.",
+        json_schema_extra=form(advanced=True),
+    )
+    on_existing: Literal["keep", "replace", "append", "prepend"] = Field(
+        "keep",
+        title="When a caption exists",
+        description="keep leaves it alone; replace writes the new tags; append and prepend add the new tags to it.",
+    )
+
+
+class TagJob(Section):
+    """Write a caption beside every picture of a folder."""
+
+    kind: Literal["tag"] = "tag"
+    folder: Path
+    options: TagOptions = TagOptions()
+
+
+class PrepareJob(Section):
+    """Write copies of the pictures of a folder, fitted to training size, and of their captions to another folder."""
+
+    kind: Literal["prepare"] = "prepare"
+    folder: Path
+    target: Path
+    resolution: int = Field(512, ge=64, le=4096)
+    fit: Literal["buckets", "crop"] = "buckets"
+    bucket_step: int = Field(64, ge=8, le=256, multiple_of=8)
+
+
+class TrainJob(Section):
+    """Train a LoRA; with `resume`, continue the run of the same name from its last state."""
+
+    kind: Literal["train"] = "train"
+    config: TrainConfig
+    resume: bool = False
+
+
+class SampleJob(Section):
+    """Draw pictures with a base model and, when given, a LoRA file."""
+
+    kind: Literal["sample"] = "sample"
+    base: Path
+    lora: Path | None = None
+    strength: float = Field(1.0, ge=-4, le=4)
+    sampling: SamplingConfig
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    target: Path
+
+
+Job = Annotated[TagJob | PrepareJob | TrainJob | SampleJob, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)
+
+
+def job_to_line(job: Job) -> str:
+    """One line of JSON, without the newline."""
+    return _ADAPTER.dump_json(job).decode()
+
+
+def job_from_line(line: str) -> Job:
+    """The job of one line.
+
+    Raises:
+        pydantic.ValidationError: The line describes no job.
+    """
+    return _ADAPTER.validate_json(line)
+
+
+def run_job(job: Job, control: Control) -> Iterator[Event]:
+    """The events of a job, heavy libraries imported on the way. Ends with `Finished`, or raises."""
+    if isinstance(job, TagJob):
+        from core.tagging.job import tag_folder
+
+        yield from tag_folder(job, control)
+    elif isinstance(job, PrepareJob):
+        from core.dataset.prepare import prepare_folder
+
+        yield from prepare_folder(job, control)
+    elif isinstance(job, TrainJob):
+        from core.training.job import train
+
+        yield from train(job, control)
+    else:
+        from core.sampling import sample
+
+        yield from sample(job, control)
+
+
+def run_to_end(job: Job, control: Control) -> Iterator[Event]:
+    """The events of a job, always ending with `Finished` or `Failed`; no error escapes."""
+    started = time.monotonic()
+    try:
+        for event in run_job(job, control):
+            if isinstance(event, Finished):
+                event = Finished(
+                    output=event.output, stopped=event.stopped, elapsed_s=event.elapsed_s or time.monotonic() - started
+                )
+            yield event
+    except Exception as error:  # The border of a job: whatever happens is told, in words or with its traceback.
+        yield failure(error)
+
+
+def failure(error: BaseException) -> Failed:
+    """The event for an error: the user's words when it is known, else a plain admission with the traceback."""
+    known = explain(error)
+    if known is not None:
+        return Failed(message=known.message, remedy=known.remedy, detail=details(error))
+    return Failed(
+        message=tr("Kiln met an error it does not know: {error}.", error=f"{type(error).__name__}: {error}"[:300]),
+        remedy=tr("The details below say where; please report them."),
+        detail=details(error),
+    )

@@ -1,0 +1,108 @@
+"""The folder of a run: `<output>/runs/<name>/` with config, events, log, samples and state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config.model import TrainConfig
+from core.config.toml import load_config, save_config
+from core.errors import UserError
+from core.events import Event, from_line, to_line
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names of everything that a run leaves."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> RunFolder:
+        """The folder that a config's run uses."""
+        return cls(config.output.folder / "runs" / config.output.name)
+
+    @classmethod
+    def find(cls, place: Path) -> RunFolder:
+        """The run that a user means by a folder: the run's own, or an output folder, whose newest run is taken.
+
+        Raises:
+            UserError: There is no run in that folder.
+        """
+        if (place / "config.toml").is_file():
+            return cls(place)
+        runs = [file.parent for file in (place / "runs").glob("*/config.toml")]
+        if not runs:
+            raise UserError(
+                "There is no run in {place}.",
+                remedy="Give the output folder of a training, or the folder of the run inside its runs folder.",
+                place=place,
+            )
+        return cls(max(runs, key=_last_change))
+
+    @property
+    def config(self) -> Path:
+        """The settings, as TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        """All events, one JSON line each."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What libraries printed, and full tracebacks."""
+        return self.path / "log.txt"
+
+    @property
+    def samples(self) -> Path:
+        """Preview pictures."""
+        return self.path / "samples"
+
+    @property
+    def state(self) -> Path:
+        """What the run continues from."""
+        return self.path / "state"
+
+    def create(self, config: TrainConfig) -> None:
+        """Make the folders and write the settings.
+
+        Raises:
+            OSError: The output folder cannot be written.
+        """
+        self.samples.mkdir(parents=True, exist_ok=True)
+        save_config(config, self.config)
+
+    def load_config(self) -> TrainConfig:
+        """The settings of the run as it was started."""
+        return load_config(self.config)
+
+    def recording(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Pass events on and append each to `events.jsonl` first."""
+        with self.events.open("a", encoding="utf-8", newline="\n") as file:
+            for event in events:
+                file.write(to_line(event) + "\n")
+                file.flush()
+                yield event
+
+    def recorded(self) -> list[Event]:
+        """The events so far. A last line cut off by a crash is left out, and so are events of other versions."""
+        events: list[Event] = []
+        if self.events.is_file():
+            for line in self.events.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    events.append(from_line(line))
+                except ValueError:
+                    continue
+        return events
+
+    def sample_path(self, step: int, index: int) -> Path:
+        """Where the preview of a prompt at a step goes."""
+        return self.samples / f"step_{step:06d}_{index:02d}.png"
+
+
+def _last_change(run: Path) -> float:
+    return max((file.stat().st_mtime for file in run.rglob("*") if file.is_file()), default=time.time())

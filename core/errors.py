@@ -83,6 +83,16 @@ def _explain_os_error(error: OSError) -> UserError | None:
                 place=place or tr("a file"),
             ),
         )
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return _because(
+            error,
+            UserError("{place} is a file where a folder is needed.", remedy="Choose another folder.", place=place),
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return _because(
+            error,
+            UserError("The path {place} is too long.", remedy="Choose a shorter name or folder.", place=place),
+        )
     if error.errno == errno.ENOENT and place:
         return _because(
             error,

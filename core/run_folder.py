@@ -10,7 +10,8 @@ from pathlib import Path
 from core.config.model import TrainConfig
 from core.config.toml import load_config, save_config
 from core.errors import UserError
-from core.events import Event, from_line, to_line
+from core.events import Event, Failed, Finished, from_line, to_line
+from core.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,27 @@ class RunFolder:
         """The settings of the run as it was started."""
         return load_config(self.config)
 
-    def recording(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Pass events on and append each to `events.jsonl` first."""
+    def record(self, event: Event) -> None:
+        """Append an event to `events.jsonl`."""
         with self.events.open("a", encoding="utf-8", newline="\n") as file:
-            for event in events:
-                file.write(to_line(event) + "\n")
-                file.flush()
-                yield event
+            file.write(to_line(event) + "\n")
+
+    def recording(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Pass events on, each kept first."""
+        for event in events:
+            self.record(event)
+            yield event
+
+    def rewind(self, step: int) -> None:
+        """Forget what was said of steps after `step`, and how the run ended: it goes on from there."""
+        if not self.events.is_file():
+            return
+        kept = [
+            to_line(event)
+            for event in self.recorded()
+            if not isinstance(event, (Finished, Failed)) and getattr(event, "step", 0) <= step
+        ]
+        write_text(self.events, "".join(line + "\n" for line in kept))
 
     def recorded(self) -> list[Event]:
         """The events so far. A last line cut off by a crash is left out, and so are events of other versions."""
@@ -102,6 +117,12 @@ class RunFolder:
     def sample_path(self, step: int, index: int) -> Path:
         """Where the preview of a prompt at a step goes."""
         return self.samples / f"step_{step:06d}_{index:02d}.png"
+
+
+def lora_path(config: TrainConfig, epoch: int | None = None) -> Path:
+    """Where the LoRA goes: `<name>.safetensors`, or `<name>-000002.safetensors` after epoch 2."""
+    suffix = "" if epoch is None else f"-{epoch:06d}"
+    return config.output.folder / f"{config.output.name}{suffix}.safetensors"
 
 
 def _last_change(run: Path) -> float:

@@ -1,4 +1,4 @@
-"""Runs of jobs, with the same events in a child process (the window) and in this one (command line, tests, debugger)."""
+"""Runs of jobs, with the same events in a child process (the window) and in this one (command line, tests)."""
 
 from __future__ import annotations
 

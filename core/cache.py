@@ -1,0 +1,87 @@
+"""Latents and text embeddings on disk, so that they are computed once.
+
+Every entry is a small safetensors file named by a hash of all that changes its content: the picture's bytes, how it
+is cropped and resized, and the VAE; or the caption, the text encoder, the tokenizer and the clip skip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.files import replacing
+from core.paths import user_data_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = "1"
+"""Changed whenever the same inputs would give other latents or embeddings."""
+
+_SAMPLE_BYTES = 1 << 20
+_NUM_SAMPLES = 16
+
+
+class DiskCache:
+    """Tensors by key in one folder. A broken entry counts as missing, a folder that cannot be written costs time."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or user_data_folder() / "cache"
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors of a key, or None."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            tensors: dict[str, Tensor] = load_file(path)
+            return tensors
+        except (SafetensorError, OSError):
+            return None  # Cut off by a full disk or another program: it is computed and written again.
+
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keep tensors under a key.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        from safetensors.torch import save_file
+
+        with replacing(self._path(key)) as temporary:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def key_of(*parts: object) -> str:
+    """A key of everything that changes the content."""
+    return hashlib.blake2b("\0".join([VERSION, *map(str, parts)]).encode(), digest_size=20).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """A hash of a whole file, for pictures."""
+    with path.open("rb") as file:
+        digest = hashlib.blake2b(digest_size=20)
+        while block := file.read(_SAMPLE_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def weights_hash(path: Path) -> str:
+    """A hash of a weight file from its size and samples spread over it: gigabytes in milliseconds.
+
+    Two trainings of a model differ in nearly every weight, so that samples tell them apart.
+    """
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=20)
+    with path.open("rb") as file:
+        for index in range(_NUM_SAMPLES):
+            file.seek(max(0, (size - _SAMPLE_BYTES)) * index // (_NUM_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

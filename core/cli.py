@@ -1,0 +1,311 @@
+"""The command line: the same jobs as the window, with progress on a terminal and JSON lines in a pipe.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from core import __version__
+from core.config import load_config, with_values
+from core.config.fields import field_specs
+from core.config.model import SamplingConfig
+from core.console import Reporter
+from core.control import Control
+from core.errors import UserError
+from core.events import Event, Failed, Finished
+from core.jobs import Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
+from core.text import tr
+
+DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
+LAUNCHER_VERBS = ("doctor", "test", "setup", "install-desktop")
+
+
+class WrongUseError(UserError):
+    """The command line itself is wrong, not what it works on."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WrongUseError(
+            "{message}.", remedy="See: kiln --help", message=message[0].upper() + message[1:].rstrip(".")
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # A stream put in place by a test or a frozen app.
+            stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        from app.__main__ import main as open_window
+
+        return open_window()
+    if words[0] in LAUNCHER_VERBS:
+        return _launcher(words)
+    reporter = Reporter()
+    try:
+        options, changes = _parse(words)
+        if options.verb == "demo":
+            from core.demo_run import demo
+
+            return _follow(lambda control: demo(options.output, control), reporter)
+        job = _job(options, changes)
+    except WrongUseError as error:
+        reporter.show(Failed(message=error.message, remedy=error.remedy))
+        return WRONG_USE
+    except Exception as error:  # The border of the program: nothing leaves it without a sentence.
+        reporter.show(failure(error))
+        return FAILED
+    return _follow(lambda control: run_to_end(job, control), reporter)
+
+
+def _follow(start: Any, reporter: Reporter) -> int:
+    """Show all events of a job. Ctrl+C asks it to stop; a second one ends the program."""
+    control = Control()
+    with _stopping(control, reporter):
+        code = FAILED
+        events: Iterator[Event] = start(control)
+        try:
+            for event in events:
+                reporter.show(event)
+                if isinstance(event, Finished):
+                    code = STOPPED if event.stopped else DONE
+        except KeyboardInterrupt:
+            return STOPPED
+        except BrokenPipeError:
+            control.ask("stop")
+            for _ in events:  # Nobody reads any more; the job still saves its work.
+                continue
+            return STOPPED
+    return code
+
+
+@contextlib.contextmanager
+def _stopping(control: Control, reporter: Reporter) -> Iterator[None]:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if control.stop_requested:
+            raise KeyboardInterrupt
+        control.ask("stop")
+        reporter.say(tr("Stopping after this step and saving. Press Ctrl+C again to end at once."))
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _launcher(words: list[str]) -> int:
+    """Set-up and checks belong to the launcher, which runs without any package installed."""
+    launcher = Path(__file__).resolve().parent.parent / "packaging" / "launch.py"
+    if not launcher.is_file():
+        print(tr("{verb} needs Kiln's own folder; run it there: python packaging/launch.py {verb}", verb=words[0]))
+        return WRONG_USE
+    return subprocess.run([sys.executable, str(launcher), *words], check=False).returncode
+
+
+def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
+    """The verb's own options, and the changes to the configuration given as `--section.key value`."""
+    own, changes = _split_changes(words)
+    parser = _Parser(
+        prog="kiln",
+        description=tr("Kiln trains a LoRA from a folder of pictures. Without a command it opens its window."),
+        epilog=tr("quick and train also take every setting as --section.key VALUE, e.g. --network.rank 8."),
+    )
+    parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))
+    quick = verbs.add_parser("quick", help=tr("train from a base model, a folder of pictures and a number of epochs"))
+    quick.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
+    quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
+    quick.add_argument("--epochs", type=int, required=True, metavar="N")
+    quick.add_argument("--name", default="", help=tr("file name of the LoRA"))
+    quick.add_argument("--output", type=Path, metavar="DIR")
+    quick.add_argument("--seed", type=int)
+    train = verbs.add_parser("train", help=tr("train with the settings of a file"))
+    train.add_argument("config", type=Path, metavar="CONFIG.toml")
+    resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
+    resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
+    tag = verbs.add_parser("tag", help=tr("write a caption beside every picture"))
+    tag.add_argument("folder", type=Path, metavar="FOLDER")
+    tag.add_argument("--tagger", type=Path, default=Path(), metavar="DIR")
+    tag.add_argument("--threshold", type=float, default=TagOptions().threshold)
+    tag.add_argument("--character-threshold", type=float, default=TagOptions().character_threshold)
+    tag.add_argument("--trigger", default="", metavar="WORD")
+    tag.add_argument("--exclude", default="", metavar="TAGS", help=tr("tags that are never written, with commas"))
+    tag.add_argument("--on-existing", choices=("keep", "replace", "append", "prepend"), default="keep")
+    prepare = verbs.add_parser("prepare", help=tr("write fitted copies of pictures to a new folder"))
+    prepare.add_argument("folder", type=Path, metavar="FOLDER")
+    prepare.add_argument("target", type=Path, metavar="TARGET")
+    prepare.add_argument("--resolution", type=int, default=512)
+    prepare.add_argument("--fit", choices=("buckets", "crop"), default="buckets")
+    sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
+    sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
+    sample.add_argument("--lora", type=Path, metavar="FILE")
+    sample.add_argument("--strength", type=float, default=1.0)
+    sample.add_argument("--prompt", action="append", required=True)
+    sample.add_argument("--negative", default="")
+    sample.add_argument("--size", type=int, metavar="PIXELS")
+    sample.add_argument("--steps", type=int, default=20)
+    sample.add_argument("--guidance", type=float)
+    sample.add_argument("--seed", type=int, default=1234)
+    sample.add_argument("--output", type=Path, required=True, metavar="DIR")
+    demo = verbs.add_parser("demo", help=tr("train the shipped demo character and show before and after"))
+    demo.add_argument("--output", type=Path, metavar="DIR")
+    options = parser.parse_args(own)
+    if changes and options.verb not in ("quick", "train", "resume"):
+        raise WrongUseError("{verb} takes no settings.", remedy="See: kiln {verb} --help", verb=options.verb)
+    return options, changes
+
+
+def _split_changes(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    own: list[str] = []
+    changes: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        if not (word.startswith("--") and "." in word.partition("=")[0]):
+            own.append(word)
+            continue
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            value = next(rest, "\0")
+            if value == "\0":
+                raise WrongUseError("--{key} needs a value.", remedy="Write: --{key} VALUE", key=key)
+        changes[key] = value
+    return own, changes
+
+
+def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
+    if options.verb == "quick":
+        return _quick(options, changes)
+    if options.verb == "train":
+        config = load_config(_here(options.config))
+        return TrainJob(config=with_values(config, _typed(changes)) if changes else config)
+    if options.verb == "resume":
+        from core.run_folder import RunFolder
+
+        run = RunFolder.find(_here(options.run))
+        config = run.load_config()
+        # The run may have been moved together with its output folder.
+        config = with_values(config, {"output.folder": run.path.parent.parent, **_typed(changes)})
+        return TrainJob(config=config, resume=True)
+    with _checked():
+        if options.verb == "tag":
+            return TagJob(
+                folder=_here(options.folder),
+                options=TagOptions(
+                    tagger=_here(options.tagger) if options.tagger != Path() else Path(),
+                    threshold=options.threshold,
+                    character_threshold=options.character_threshold,
+                    trigger_word=options.trigger,
+                    exclude=tuple(tag.strip() for tag in options.exclude.split(",") if tag.strip()),
+                    on_existing=options.on_existing,
+                ),
+            )
+        if options.verb == "prepare":
+            return PrepareJob(
+                folder=_here(options.folder),
+                target=_here(options.target),
+                resolution=options.resolution,
+                fit=options.fit,
+                bucket_step=64 if options.resolution >= 512 else 16,
+            )
+        return _sample(options)
+
+
+def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
+    from core.dataset.scan import scan_folder
+    from core.quick import quick_config
+
+    pictures = _here(options.pictures)
+    with _checked():
+        config = quick_config(
+            base=_base(options.base),
+            pictures=pictures,
+            epochs=options.epochs,
+            name=options.name,
+            output=_here(options.output) if options.output else None,
+            seed=options.seed,
+            scan=scan_folder(pictures),
+        )
+        return TrainJob(config=with_values(config, _typed(changes)) if changes else config)
+
+
+def _sample(options: argparse.Namespace) -> SampleJob:
+    from core.models import describe_base
+
+    base = describe_base(_base(options.base))
+    size = options.size or base.native_size_px
+    return SampleJob(
+        base=base.path,
+        lora=_here(options.lora) if options.lora else None,
+        strength=options.strength,
+        target=_here(options.output),
+        sampling=SamplingConfig(
+            prompts=tuple(options.prompt),
+            negative_prompt=options.negative,
+            width=size,
+            height=size,
+            denoising_steps=options.steps,
+            guidance=options.guidance or (4.0 if base.is_starter else 7.0),
+            seed=options.seed,
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _checked() -> Iterator[None]:
+    """Turn a value out of range into a sentence about the option."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise WrongUseError(
+            "{option} cannot be {value}.",
+            remedy="{rule}.",
+            option=".".join(str(part) for part in problem["loc"]),
+            value=repr(problem.get("input")),
+            rule=problem["msg"],
+        ) from error
+
+
+def _typed(changes: dict[str, str]) -> dict[str, object]:
+    """Options as given in words; several lines of a list are separated by `|`, paths are relative to here."""
+    specs = {spec.key: spec for spec in field_specs()}
+    values: dict[str, object] = {}
+    for key, text in changes.items():
+        kind = specs[key].kind if key in specs else "text"
+        if kind == "lines":
+            values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
+        else:
+            values[key] = _here(Path(text)) if kind == "path" and text else text
+    return values
+
+
+def _base(path: Path) -> Path:
+    from core.paths import STARTER_MODEL
+
+    return STARTER_MODEL if str(path) == "starter" else _here(path)
+
+
+def _here(path: Path) -> Path:
+    """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
+    return path.expanduser().absolute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

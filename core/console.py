@@ -1,0 +1,145 @@
+"""Events for people at a terminal, and for programs in a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+from core.events import (
+    Event,
+    Failed,
+    Finished,
+    JobStarted,
+    LoraSaved,
+    Notice,
+    PictureTagged,
+    SampleReady,
+    Stage,
+    StageProgress,
+    StageStarted,
+    StepDone,
+    to_line,
+)
+from core.text import tr
+
+
+def stage_title(stage: Stage) -> str:
+    """What a stage does, in words."""
+    return {
+        "scan": tr("Looking at the pictures"),
+        "prepare": tr("Fitting the pictures"),
+        "tag": tr("Writing captions"),
+        "load": tr("Loading the model"),
+        "cache": tr("Encoding the pictures"),
+        "train": tr("Training"),
+        "sample": tr("Drawing previews"),
+        "save": tr("Saving"),
+    }[stage]
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 42 s, 3:07, 1:02:33."""
+    whole = round(seconds)
+    if whole < 60:
+        return tr("{seconds} s", seconds=whole)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Reporter:
+    """Shows events: a line that moves on a terminal, one JSON line each in a pipe."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._is_open = False
+        self._began = time.monotonic()
+        self._stage: Stage | None = None
+        self._smooth_s = 0.0
+        self._last_elapsed_s = 0.0
+
+    def say(self, text: str) -> None:
+        """A sentence of the program itself."""
+        self._close()
+        print(text, file=sys.stdout if self._live else sys.stderr, flush=True)
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if not self._live:
+            print(to_line(event), flush=True)
+            if isinstance(event, Failed):
+                print(f"{event.message} {event.remedy}", file=sys.stderr, flush=True)
+            return
+        if isinstance(event, StageStarted):
+            if event.stage != self._stage:
+                self._close()
+                self._update(f"{stage_title(event.stage)} …")
+            self._stage, self._began = event.stage, time.monotonic()
+        elif isinstance(event, StageProgress):
+            left = ""
+            if event.total and 0 < event.done < event.total:
+                spent = time.monotonic() - self._began
+                left = tr("{time} left", time=duration(spent / event.done * (event.total - event.done)))
+            self._update(f"{stage_title(event.stage)}  {_bar(event.done, event.total)}  {left}")
+        elif isinstance(event, StepDone):
+            self._step(event)
+        elif isinstance(event, Failed):
+            self.say(f"✗ {event.message}\n  {event.remedy}")
+            if event.detail:
+                print(event.detail, file=sys.stderr)
+        elif text := _sentence(event):
+            self.say(text)
+
+    def _step(self, event: StepDone) -> None:
+        seconds = event.elapsed_s - self._last_elapsed_s
+        self._last_elapsed_s = event.elapsed_s
+        self._smooth_s = seconds if self._smooth_s == 0 else 0.95 * self._smooth_s + 0.05 * seconds
+        left = duration(self._smooth_s * (event.total_steps - event.step))
+        self._update(
+            f"{tr('Training')}  {_bar(event.step, event.total_steps)}  "
+            + tr("epoch {epoch}/{epochs}", epoch=event.epoch, epochs=event.total_epochs)
+            + f"  loss {event.loss:.4f}  "
+            + tr("{time} left", time=left)
+        )
+
+    def _update(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        print("\r\033[K" + text[:width], end="", flush=True)
+        self._is_open = True
+
+    def _close(self) -> None:
+        if self._is_open:
+            print()
+            self._is_open = False
+
+
+def _sentence(event: Event) -> str:
+    if isinstance(event, JobStarted) and event.device:
+        return tr(
+            "{number} pictures, {steps} steps on {device} in {precision}",
+            number=event.num_images,
+            steps=event.total_steps,
+            device=event.device,
+            precision=event.precision,
+        )
+    if isinstance(event, Notice):
+        mark = "!" if event.level == "warning" else "·"
+        return f"{mark} {event.image.name}: {event.message}" if event.image else f"{mark} {event.message}"
+    if isinstance(event, PictureTagged) and event.written:
+        return f"  {event.image.name}: {event.caption}"
+    if isinstance(event, SampleReady):
+        return f"  {event.image}"
+    if isinstance(event, LoraSaved):
+        return f"✓ {event.path} ({event.size_bytes / 1e6:.1f} MB)"
+    if isinstance(event, Finished):
+        how = tr("Stopped, work saved") if event.stopped else tr("Done")
+        return f"✓ {how} ({duration(event.elapsed_s)}) {event.output or ''}".rstrip()
+    return ""
+
+
+def _bar(done: int, total: int | None, width: int = 24) -> str:
+    if not total:
+        return str(done)
+    filled = width * done // total
+    return f"{'█' * filled}{'░' * (width - filled)} {done}/{total}"

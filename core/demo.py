@@ -1,0 +1,72 @@
+"""The shipped demo: 30 pictures of a character that the starter model has never seen, and settings that learn her."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import TrainConfig, with_values
+from core.files import replacing
+from core.paths import STARTER, STARTER_DEMO, STARTER_MODEL
+from core.quick import free_name, quick_config
+
+EPOCHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFacts:
+    """What is known about the demo character.
+
+    `traits` are tags that the starter tagger knows and that together describe her; `prompts` name her by the trigger
+    word and by nothing else of her looks.
+    """
+
+    trigger: str
+    traits: tuple[str, ...]
+    prompts: tuple[str, ...]
+    held_out: Path
+
+
+def demo_facts() -> DemoFacts:
+    """The facts shipped with the demo."""
+    facts = json.loads((STARTER / "demo.json").read_text(encoding="utf-8"))
+    return DemoFacts(
+        trigger=facts["trigger"],
+        traits=tuple(facts["traits"]),
+        prompts=tuple(facts["prompts"]),
+        held_out=STARTER / facts["held_out"],
+    )
+
+
+def copy_demo(target: Path) -> Path:
+    """Copy the demo pictures to a folder of the user's own, where captions may be written. What is there stays.
+
+    Returns:
+        The target.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for picture in sorted(STARTER_DEMO.iterdir()):
+        copy = target / picture.name
+        if not copy.exists():
+            with replacing(copy) as temporary:
+                shutil.copyfile(picture, temporary)
+    return target
+
+
+def demo_config(pictures: Path, output: Path) -> TrainConfig:
+    """Settings with which the starter model learns the demo character in a few minutes on a processor."""
+    facts = demo_facts()
+    config = quick_config(
+        base=STARTER_MODEL, pictures=pictures, epochs=EPOCHS, name=free_name(facts.trigger, output), output=output
+    )
+    return with_values(
+        config,
+        {
+            "dataset.trigger_word": facts.trigger,
+            "dataset.shuffle_tags": True,
+            "sampling.prompts": facts.prompts[:3],
+            "output.save_every_n_epochs": 4,
+        },
+    )

@@ -1,0 +1,114 @@
+"""What a LoRA file says about itself: the `ss_` keys that web UIs read, and the model spec. Only what is true."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from core import __version__
+from core.config.model import TrainConfig
+from core.dataset.captions import split_tags
+from core.lora.file import to_metadata
+from core.training.data import Example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the training had come when the file was written. Times are Unix seconds."""
+
+    step: int
+    epoch: int
+    total_steps: int
+    batches_per_epoch: int
+    num_devices: int
+    started_at: float
+    now: float
+
+
+def lora_metadata(
+    config: TrainConfig, examples: list[Example], progress: Progress, *, v_prediction: bool, precision: str
+) -> dict[str, str]:
+    """The metadata of a LoRA for Stable Diffusion 1.x, all values as strings."""
+    training, dataset, network, optimizer = config.training, config.dataset, config.network, config.optimizer
+    folders = Counter(_folder_name(example) for example in examples)
+    buckets = Counter(example.size_px for example in examples for _ in range(example.repeats))
+    tags: dict[str, Counter[str]] = {}
+    for example in examples:
+        tags.setdefault(_folder_name(example), Counter()).update(tag.lower() for tag in split_tags(example.caption))
+    side = f"({dataset.resolution}, {dataset.resolution})"
+    values: dict[str, object] = {
+        "ss_output_name": config.output.name,
+        "ss_base_model_version": "sd_v1",
+        "ss_sd_model_name": config.model.base.name,
+        "ss_v2": False,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": network.rank,
+        "ss_network_alpha": network.alpha,
+        "ss_network_dropout": network.dropout or None,
+        "ss_learning_rate": optimizer.learning_rate,
+        "ss_unet_lr": optimizer.learning_rate,
+        "ss_text_encoder_lr": optimizer.text_encoder_learning_rate if network.train_text_encoder else None,
+        "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_lr_scheduler": config.schedule.name,
+        "ss_lr_warmup_steps": config.schedule.warmup_steps,
+        "ss_max_grad_norm": optimizer.max_grad_norm,
+        "ss_num_train_images": sum(example.repeats for example in examples),
+        "ss_num_reg_images": 0,
+        "ss_num_batches_per_epoch": progress.batches_per_epoch,
+        "ss_num_epochs": training.epochs,
+        "ss_epoch": progress.epoch,
+        "ss_steps": progress.step,
+        "ss_max_train_steps": progress.total_steps,
+        "ss_batch_size_per_device": training.batch_size,
+        "ss_total_batch_size": training.batch_size * training.gradient_accumulation * progress.num_devices,
+        "ss_gradient_accumulation_steps": training.gradient_accumulation,
+        "ss_gradient_checkpointing": training.gradient_checkpointing,
+        "ss_mixed_precision": {"fp32": "no"}.get(precision, precision),
+        "ss_seed": training.seed,
+        "ss_clip_skip": config.model.clip_skip,
+        "ss_resolution": side,
+        "ss_enable_bucket": dataset.fit == "buckets",
+        "ss_bucket_info": {
+            "buckets": {
+                str(index): {"resolution": list(size), "count": count}
+                for index, (size, count) in enumerate(sorted(buckets.items()))
+            }
+        },
+        "ss_cache_latents": True,
+        "ss_shuffle_caption": dataset.shuffle_tags,
+        "ss_keep_tokens": dataset.keep_tags,
+        "ss_caption_dropout_rate": dataset.caption_dropout,
+        "ss_caption_tag_dropout_rate": dataset.tag_dropout,
+        "ss_flip_aug": dataset.flip,
+        "ss_noise_offset": training.noise_offset or None,
+        "ss_min_snr_gamma": training.min_snr_gamma or None,
+        "ss_dataset_dirs": {
+            folder: {
+                "n_repeats": next(example.repeats for example in examples if _folder_name(example) == folder),
+                "img_count": count,
+            }
+            for folder, count in folders.items()
+        },
+        "ss_tag_frequency": {folder: dict(counts) for folder, counts in tags.items()},
+        "ss_training_started_at": progress.started_at,
+        "ss_training_finished_at": progress.now,
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "stable-diffusion-v1/lora",
+        "modelspec.implementation": "https://github.com/huggingface/diffusers",
+        "modelspec.title": config.output.name,
+        "modelspec.resolution": f"{dataset.resolution}x{dataset.resolution}",
+        "modelspec.date": datetime.fromtimestamp(progress.now, timezone.utc).isoformat(timespec="seconds"),
+        "modelspec.prediction_type": "v" if v_prediction else "epsilon",
+        "modelspec.encoder_layer": config.model.clip_skip,
+        "kiln.version": __version__,
+    }
+    if dataset.trigger_word:
+        values["modelspec.trigger_phrase"] = dataset.trigger_word
+    return to_metadata(values)
+
+
+def _folder_name(example: Example) -> str:
+    """The folder under the name that kohya's convention would give it: `repeats_words`."""
+    name = example.record.path.parent.name
+    return name if name.partition("_")[0].isdigit() else f"{example.repeats}_{name}"

@@ -1,0 +1,131 @@
+"""The quick form: three answers in, a whole configuration out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import TrainConfig, validated
+from core.dataset.records import Scan
+from core.models import BaseModel, describe_base
+from core.paths import default_output_folder
+from core.run_folder import RunFolder, lora_path
+from core.sampling import default_prompts
+from core.training.data import Plan, examples_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLength:
+    """The sum under the quick form. `num_shown` counts pictures times repeats, over one epoch."""
+
+    num_images: int
+    num_shown: int
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+
+
+def quick_config(
+    *,
+    base: Path,
+    pictures: Path,
+    epochs: int,
+    name: str = "",
+    output: Path | None = None,
+    seed: int | None = None,
+    scan: Scan | None = None,
+) -> TrainConfig:
+    """Everything that the three answers leave open, chosen from the base model and the pictures.
+
+    Args:
+        base: The base model.
+        pictures: The folder with the pictures.
+        epochs: How often all pictures are shown.
+        name: Of the LoRA file; empty takes the folder's name.
+        output: Where it goes; None takes the folder of the user's documents.
+        seed: None takes the usual one.
+        scan: What is known of the pictures; without it previews are left out.
+
+    Raises:
+        UserError: The base model cannot be used, or an answer is not allowed.
+    """
+    model = describe_base(base)
+    output = output or default_output_folder()
+    captions = [record.caption for record in scan.records if record.caption] if scan else []
+    trigger = next((record.class_tokens for record in scan.records if record.class_tokens), "") if scan else ""
+    values: dict[str, dict[str, object]] = {
+        "model": {"base": base},
+        "dataset": {"folder": pictures, "resolution": model.native_size_px, **_fit(model), "trigger_word": trigger},
+        "network": _network(model),
+        "optimizer": _optimizer(model),
+        "training": {"epochs": epochs, "batch_size": 4 if model.is_starter else 1},
+        "sampling": {
+            "prompts": default_prompts(trigger, captions) if captions or trigger else (),
+            "width": model.native_size_px,
+            "height": model.native_size_px,
+            "guidance": 4.0 if model.is_starter else 7.0,
+        },
+        "output": {"folder": output, "name": name or free_name(suggested_name(pictures), output)},
+    }
+    if seed is not None:
+        values["training"]["seed"] = seed
+    return validated(values)
+
+
+def _fit(model: BaseModel) -> dict[str, object]:
+    if model.native_size_px < 256:
+        # The starter model has only ever seen squares; its tiny latents leave no room for other shapes.
+        return {"fit": "crop", "bucket_step": 16}
+    return {"fit": "buckets", "bucket_step": 64}
+
+
+def _network(model: BaseModel) -> dict[str, object]:
+    rank = 8 if model.is_starter else 16
+    return {"rank": rank, "alpha": float(rank)}
+
+
+def _optimizer(model: BaseModel) -> dict[str, object]:
+    if model.is_starter:
+        return {"learning_rate": 1e-3, "text_encoder_learning_rate": 1e-3}
+    return {"learning_rate": 1e-4, "text_encoder_learning_rate": 5e-5}
+
+
+def suggested_name(pictures: Path) -> str:
+    """A file name from the folder's name, without what file systems refuse; `10_name` gives `name`."""
+    words = pictures.name
+    number, _, rest = words.partition("_")
+    if number.isdigit() and rest:
+        words = rest
+    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", words).strip(" .")
+    return cleaned[:100] or "my_lora"
+
+
+def free_name(name: str, output: Path) -> str:
+    """The name, or the first of `name-2`, `name-3` … that no run and no LoRA file has in this output folder."""
+    number, free = 2, name
+    while _is_taken(free, output):
+        free = f"{name}-{number}"
+        number += 1
+    return free
+
+
+def _is_taken(name: str, output: Path) -> bool:
+    config = validated({"output": {"folder": output, "name": name}})
+    return lora_path(config).exists() or RunFolder.of(config).config.exists()
+
+
+def run_length(config: TrainConfig, scan: Scan) -> RunLength:
+    """How many steps a run will have, on one device."""
+    examples = examples_of(scan, config.dataset)
+    training = config.training
+    plan = Plan(examples, training.batch_size, training.gradient_accumulation, training.seed)
+    return RunLength(
+        num_images=len(examples),
+        num_shown=sum(example.repeats for example in examples),
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        steps_per_epoch=plan.steps_per_epoch,
+        total_steps=plan.num_steps(training.epochs, training.max_steps),
+    )

@@ -1,0 +1,131 @@
+"""Pictures drawn by a model: previews during training, and the sample job."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config.model import SamplingConfig
+from core.control import Control
+from core.errors import UserError
+from core.events import Event, Finished, JobStarted, SampleReady, StageProgress, StageStarted
+from core.files import replacing
+from core.models import describe_base
+from core.text import tr
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from core.jobs import SampleJob
+
+
+def draw(pipeline: Any, prompt: str, seed: int, sampling: SamplingConfig) -> Image:
+    """One picture. The same seed gives the same picture on the same kind of device.
+
+    Args:
+        pipeline: From `Family.pipeline`.
+        prompt: What to draw.
+        seed: Of the first noise, which is made on the CPU and so is the same on every device.
+        sampling: Size, steps, guidance and negative prompt.
+    """
+    import torch
+
+    with torch.no_grad():
+        image: Image = pipeline(
+            prompt,
+            negative_prompt=sampling.negative_prompt or None,
+            width=sampling.width,
+            height=sampling.height,
+            num_inference_steps=sampling.denoising_steps,
+            guidance_scale=sampling.guidance,
+            generator=torch.Generator().manual_seed(seed),
+        ).images[0]
+    return image
+
+
+def save_picture(image: Image, path: Path, prompt: str, seed: int) -> None:
+    """Write a PNG, atomically, with its prompt and seed inside."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("prompt", prompt)
+    info.add_text("seed", str(seed))
+    with replacing(path) as temporary:
+        image.save(temporary, format="PNG", pnginfo=info)
+
+
+@contextlib.contextmanager
+def evaluating(*modules: torch.nn.Module) -> Iterator[None]:
+    """Switch dropout and checkpointing off for a while."""
+    before = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in zip(modules, before, strict=True):
+            module.train(was_training)
+
+
+def sample(job: SampleJob, control: Control) -> Iterator[Event]:
+    """Draw every prompt once.
+
+    Raises:
+        UserError: The model or the LoRA cannot be used, or there is no prompt.
+    """
+    if not job.sampling.prompts:
+        raise UserError("There is no prompt.", remedy="Write what should be drawn.")
+    base = describe_base(job.base)
+    yield JobStarted(job="sample", total_steps=len(job.sampling.prompts))
+    yield StageStarted(stage="load")
+    from core.families.base import family as family_of
+    from core.lora.file import load_lora
+    from core.lora.network import add_from_file
+    from core.training.device import choose_device
+
+    tensors = load_lora(job.lora) if job.lora else None
+    device, dtype = choose_device(job.device)
+    family = family_of(base.family)
+    parts = family.load(base.path, dtype)
+    if tensors is not None:
+        add_from_file(parts, family, tensors, job.strength)
+    for module in (parts.denoiser, parts.text_encoder, parts.vae):
+        module.to(device)
+    pipeline = family.pipeline(parts)
+    total = len(job.sampling.prompts)
+    yield StageStarted(stage="sample", total=total)
+    import torch
+
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    for index, prompt in enumerate(job.sampling.prompts):
+        if control.stop_requested:
+            yield Finished(output=job.target, stopped=True)
+            return
+        seed = job.sampling.seed + index
+        with autocast:
+            image = draw(pipeline, prompt, seed, job.sampling)
+        path = _free_path(job.target / f"{index + 1:03d}_{seed}.png")
+        save_picture(image, path, prompt, seed)
+        yield SampleReady(step=0, index=index, prompt=prompt, seed=seed, image=path)
+        yield StageProgress(stage="sample", done=index + 1, total=total)
+    yield Finished(output=job.target)
+
+
+def _free_path(path: Path) -> Path:
+    """The path itself, or the first of `name-2`, `name-3` … that is not taken: pictures are never overwritten."""
+    number = 2
+    free = path
+    while free.exists():
+        free = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return free
+
+
+def default_prompts(trigger_word: str, captions: list[str]) -> tuple[str, ...]:
+    """Up to three preview prompts: the trigger word with the captions nearest the beginning, middle and end."""
+    chosen = [captions[len(captions) * part // 3] for part in range(3)] if len(captions) >= 3 else captions[:1]
+    prompts = [caption for caption in dict.fromkeys(chosen) if caption]
+    return tuple(prompts) or ((trigger_word,) if trigger_word else (tr("a picture"),))

@@ -1,0 +1,145 @@
+"""What the trainer shows in which step: a pure function of pictures, settings, seed and step."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.config.model import DatasetConfig
+from core.dataset.buckets import assign, bucket_sizes
+from core.dataset.captions import join_tags, split_tags
+from core.dataset.records import ImageRecord, Scan, automatic_repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One picture as it is trained: fitted to `size_px` (width, height), shown `repeats` times per epoch."""
+
+    record: ImageRecord
+    size_px: tuple[int, int]
+    repeats: int
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One showing of an example in a batch: which, whether mirrored, and the caption of this time."""
+
+    example: int
+    mirrored: bool
+    caption: str
+
+
+def examples_of(scan: Scan, config: DatasetConfig) -> list[Example]:
+    """All pictures of a folder as training examples."""
+    if config.fit == "crop":
+        buckets: tuple[tuple[int, int], ...] = ((config.resolution, config.resolution),)
+    else:
+        buckets = bucket_sizes(config.resolution, config.bucket_step, config.max_aspect)
+    flat = config.repeats or automatic_repeats(len(scan.records))
+    return [
+        Example(
+            record=record,
+            size_px=assign(record.size_px, buckets),
+            repeats=record.repeats or flat,
+            caption=full_caption(record, config.trigger_word),
+        )
+        for record in scan.records
+    ]
+
+
+def full_caption(record: ImageRecord, trigger_word: str) -> str:
+    """The caption as it is trained: the trigger word in front; folder words stand in for a missing caption."""
+    text = record.caption if record.caption else record.class_tokens
+    trigger = trigger_word.strip()
+    if not trigger or trigger in split_tags(text):
+        return text
+    return f"{trigger}, {text}" if text else trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The batches of a run.
+
+    Every batch holds pictures of one size. A bucket's last batch is filled up from the bucket itself, so that all
+    batches are full and a run on n devices sees what a run with n times the batch sees.
+    """
+
+    examples: list[Example]
+    batch_size: int
+    accumulation: int
+    seed: int
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch (from 0) as indices of examples, in an order of its own."""
+        order = random.Random(f"{self.seed}/{epoch}")
+        buckets: dict[tuple[int, int], list[int]] = {}
+        for index, example in enumerate(self.examples):
+            buckets.setdefault(example.size_px, []).extend([index] * example.repeats)
+        found: list[list[int]] = []
+        for size in sorted(buckets):
+            shown = buckets[size]
+            order.shuffle(shown)
+            missing = -len(shown) % self.batch_size
+            shown += [shown[position % len(shown)] for position in range(missing)]
+            found += [shown[start : start + self.batch_size] for start in range(0, len(shown), self.batch_size)]
+        order.shuffle(found)
+        return found
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch."""
+        return -(-len(self.batches(0)) // self.accumulation)
+
+    def num_steps(self, epochs: int, max_steps: int) -> int:
+        """Length of a run of so many epochs, cut off at `max_steps` unless that is 0."""
+        steps = self.steps_per_epoch * epochs
+        return min(steps, max_steps) if max_steps else steps
+
+    def steps(self, first_step: int) -> Iterator[tuple[int, int, list[list[int]]]]:
+        """From `first_step` (0 for a new run) on without end: (step, epoch from 0, micro-batches of the step)."""
+        per_epoch = self.steps_per_epoch
+        epoch = first_step // per_epoch
+        skip = first_step % per_epoch
+        step = first_step
+        while True:
+            batches = self.batches(epoch)
+            for index in range(skip, per_epoch):
+                yield step, epoch, batches[index * self.accumulation : (index + 1) * self.accumulation]
+                step += 1
+            skip = 0
+            epoch += 1
+
+    def fingerprint(self) -> str:
+        """A hash of what is shown in which order: names, sizes, repeats and captions."""
+        digest = hashlib.sha256()
+        for example in self.examples:
+            line = (example.record.path.name, example.size_px, example.repeats, example.caption)
+            digest.update(repr(line).encode())
+        return digest.hexdigest()[:16]
+
+
+def show(plan: Plan, config: DatasetConfig, step: int, micro_batch: int, indices: list[int]) -> list[Shown]:
+    """How the pictures of a micro-batch are shown this time: mirrored or not, and the caption after all chances."""
+    chance = random.Random(f"{plan.seed}/{step}/{micro_batch}")
+    return [
+        Shown(index, config.flip and chance.random() < 0.5, caption_now(plan.examples[index].caption, config, chance))
+        for index in indices
+    ]
+
+
+def caption_now(caption: str, config: DatasetConfig, chance: random.Random) -> str:
+    """The caption after dropout and shuffling. Tags at the front that are kept take part in neither."""
+    if config.caption_dropout and chance.random() < config.caption_dropout:
+        return ""
+    if not (config.shuffle_tags or config.tag_dropout):
+        return caption
+    tags = split_tags(caption)
+    kept, loose = tags[: config.keep_tags], tags[config.keep_tags :]
+    if config.tag_dropout:
+        loose = [tag for tag in loose if chance.random() >= config.tag_dropout]
+    if config.shuffle_tags:
+        chance.shuffle(loose)
+    return join_tags(kept + loose)

@@ -1,0 +1,90 @@
+"""Where and in which number format to compute."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+DeviceWish = Literal["auto", "cuda", "mps", "cpu"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def choose_device(wish: DeviceWish, precision: Precision = "auto") -> tuple[torch.device, torch.dtype]:
+    """The device and the number format of frozen weights and matrix products.
+
+    Raises:
+        UserError: The wished device is not there, or cannot compute in the wished format.
+    """
+    mps = torch.backends.mps.is_available()
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if (wish == "cuda" and not torch.cuda.is_available()) or (wish == "mps" and not mps):
+        raise UserError(
+            "There is no {device} device that PyTorch can use.",
+            remedy="Set the device to auto, or run: python packaging/launch.py doctor",
+            device=wish,
+        )
+    if precision == "auto":
+        precision = _best_precision(wish)
+    if precision == "fp16" and wish == "cpu":
+        raise UserError("A processor cannot train in fp16.", remedy="Set the precision to auto, bf16 or fp32.")
+    return torch.device(wish), _DTYPES[precision]
+
+
+def _best_precision(device: str) -> Precision:
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "fp32"  # Apple's and most processors' half formats are slower or less exact.
+
+
+def make_accelerator(wish: DeviceWish, precision: Precision) -> tuple[Accelerator, torch.dtype]:
+    """The accelerator of this process (one of several under `accelerate launch`) and the number format.
+
+    Raises:
+        UserError: As `choose_device`.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+
+    device, dtype = choose_device(wish, precision)
+    # The library keeps one state per process; a second job in the same process may want another device or format.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    modes = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "no"}
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=modes[dtype])
+    assert PartialState().device.type == device.type
+    return accelerator, dtype
+
+
+def device_title(device: torch.device) -> str:
+    """The device in words, for people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"mps": "Apple GPU", "cpu": "CPU"}.get(device.type, device.type)
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """`bf16`, `fp16` or `fp32`."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory used so far: on the graphics card, or of this process when there is none."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

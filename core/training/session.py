@@ -1,0 +1,350 @@
+"""One sitting of a training run: from its start or its last state to its end, a stop or a failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from core.config.model import TrainConfig
+from core.control import Control
+from core.dataset.records import Scan
+from core.errors import UserError, explain
+from core.events import (
+    Event,
+    Finished,
+    JobStarted,
+    LoraSaved,
+    Notice,
+    SampleReady,
+    StageProgress,
+    StageStarted,
+    StateSaved,
+    StepDone,
+)
+from core.families.base import Family, Parts, family
+from core.lora.file import save_lora
+from core.lora.metadata import Progress, lora_metadata
+from core.lora.network import add_network
+from core.models import BaseModel
+from core.run_folder import RunFolder, lora_path
+from core.sampling import draw, evaluating, save_picture
+from core.text import tr
+from core.training.data import Plan, examples_of
+from core.training.device import device_title, make_accelerator, peak_memory_bytes, precision_name
+from core.training.encoding import Embeddings, Latents
+from core.training.loop import Trainer
+from core.training.objective import NoiseSchedule
+from core.training.optimizers import make_optimizer
+from core.training.state import State, config_fingerprint, load_state, save_state
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """Prepares, trains, previews and saves; its events are what the user sees."""
+
+    config: TrainConfig
+    run: RunFolder
+    control: Control
+    resume: bool
+    base: BaseModel
+    scan: Scan
+    elapsed_s: float = 0.0
+    started_at: float = field(default_factory=time.time)
+
+    def events(self) -> Iterator[Event]:
+        """The whole sitting. Ends with `Finished`.
+
+        Raises:
+            UserError: The settings do not fit the state, a picture cannot be read, or the loss is not a number.
+        """
+        config = self.config
+        accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
+        plan = Plan(
+            examples_of(self.scan, config.dataset),
+            config.training.batch_size * accelerator.num_processes,
+            config.training.gradient_accumulation,
+            config.training.seed,
+        )
+        total_steps = plan.num_steps(config.training.epochs, config.training.max_steps)
+        state = self._last_state()
+        if accelerator.is_main_process:
+            self.run.rewind(state.step if state else 0)
+        yield JobStarted(
+            job="train",
+            run_folder=self.run.path,
+            device=device_title(accelerator.device),
+            precision=precision_name(dtype),
+            first_step=state.step if state else 0,
+            total_steps=total_steps,
+            num_images=len(self.scan.records),
+        )
+        yield from self._notices(state, plan)
+        model_family = family(self.base.family)
+        parts = model_family.load(self.base.path, dtype)
+        network = add_network(parts, model_family, config.network, config.training.seed)
+        if config.training.gradient_checkpointing:
+            _use_checkpointing(parts, config)
+        latents, embeddings = Latents(mirrored=config.dataset.flip), self._embeddings()
+        yield from self._encode(plan, parts, model_family, accelerator, latents, embeddings, dtype)
+        if _anyone_wishes(accelerator, self.control.stop_requested):
+            yield Finished(stopped=True, elapsed_s=self.elapsed_s)
+            return
+        parts.denoiser.to(accelerator.device)
+        parts.text_encoder.to(accelerator.device if embeddings is None else "cpu")
+        trainer = Trainer(
+            config=config,
+            family=model_family,
+            parts=parts,
+            network=network,
+            plan=plan,
+            latents=latents,
+            embeddings=embeddings,
+            optimizer=make_optimizer(network, config.optimizer, accelerator.device),
+            noise_schedule=NoiseSchedule(parts.alphas_cumprod, parts.prediction).to(accelerator.device),
+            accelerator=accelerator,
+            total_steps=total_steps,
+        )
+        if state is not None:
+            _restore(trainer, state)
+        elif config.sampling.at_start:
+            yield from self._previews(trainer, 0)
+        yield from self._train(trainer, state.step if state else 0)
+
+    def _last_state(self) -> State | None:
+        state = load_state(self.run.state) if self.resume else None
+        if state is None:
+            return None
+        if state.fingerprint != config_fingerprint(self.config):
+            raise UserError(
+                "The settings changed since this run was stopped.",
+                remedy="Continue with the settings in {path}, or start a new run under another name.",
+                path=self.run.config,
+            )
+        self.elapsed_s = state.elapsed_s
+        return state
+
+    def _notices(self, state: State | None, plan: Plan) -> Iterator[Event]:
+        for problem in self.scan.problems:
+            yield Notice(level="warning", message=f"{problem.message} {problem.remedy}", image=problem.path)
+        for record in self.scan.records:
+            if record.caption_problem:
+                yield Notice(level="warning", message=record.caption_problem, image=record.path)
+        total = len(self.scan.records)
+        if without := sum(not record.caption for record in self.scan.records):
+            yield Notice(
+                level="warning",
+                message=tr("{number} of {total} pictures have no caption.", number=without, total=total),
+            )
+        if state is not None and state.data_fingerprint != plan.fingerprint():
+            yield Notice(
+                level="warning",
+                message=tr("Pictures or captions changed since the run was stopped; it goes on with the new ones."),
+            )
+        if self.config.dataset.resolution > 2 * self.base.native_size_px:
+            yield Notice(
+                level="warning",
+                message=tr(
+                    "{resolution} px is far above the {native} px that this base model was made for.",
+                    resolution=self.config.dataset.resolution,
+                    native=self.base.native_size_px,
+                ),
+            )
+
+    def _embeddings(self) -> Embeddings | None:
+        """A place for cached embeddings, or None when captions or text encoder change during the run."""
+        dataset, network = self.config.dataset, self.config.network
+        return None if network.train_text_encoder or dataset.shuffle_tags or dataset.tag_dropout else Embeddings()
+
+    def _encode(
+        self,
+        plan: Plan,
+        parts: Parts,
+        model_family: Family,
+        accelerator: Accelerator,
+        latents: Latents,
+        embeddings: Embeddings | None,
+        dtype: torch.dtype,
+    ) -> Iterator[Event]:
+        yield StageStarted(stage="cache", total=len(plan.examples))
+        captions = list(dict.fromkeys(example.caption for example in plan.examples))
+        too_long = [caption for caption in captions if _is_too_long(model_family.num_tokens(parts, caption))]
+        if too_long:
+            yield Notice(
+                level="warning",
+                message=tr(
+                    "{number} captions are longer than the text encoder reads; their ends are not learned.",
+                    number=len(too_long),
+                ),
+            )
+        device = accelerator.device
+        parts.vae.to(device)
+        # One process computes, the others then read what it kept.
+        with accelerator.main_process_first():
+            for event in latents.encode(plan.examples, self.base.path, model_family, parts, device):
+                yield event
+                if self.control.stop_requested:
+                    return
+            if embeddings is not None:
+                parts.text_encoder.to(device)
+                yield from embeddings.encode(
+                    [*captions, ""], self.base.path, model_family, parts, self.config.model.clip_skip, dtype
+                )
+        parts.vae.to("cpu")
+
+    def _train(self, trainer: Trainer, first_step: int) -> Iterator[Event]:
+        config, accelerator = self.config, trainer.accelerator
+        per_epoch, total_steps = trainer.plan.steps_per_epoch, trainer.total_steps
+        yield StageStarted(stage="train", total=total_steps)
+        trainer.parts.denoiser.train()
+        trainer.parts.text_encoder.train(config.network.train_text_encoder)
+        saved_step = first_step
+        for step, epoch, micro_batches in trainer.plan.steps(first_step):
+            if step >= total_steps:
+                break
+            began = time.monotonic()
+            result = trainer.step(step, micro_batches, stop=self.control.stop_requested)
+            self.elapsed_s += time.monotonic() - began
+            done = step + 1
+            yield StepDone(
+                step=done,
+                total_steps=total_steps,
+                epoch=epoch + 1,
+                total_epochs=config.training.epochs,
+                loss=result.loss,
+                learning_rate=result.learning_rate,
+                elapsed_s=self.elapsed_s,
+                peak_memory_bytes=peak_memory_bytes(accelerator.device),
+            )
+            if result.stop or done == total_steps:
+                yield from self._end(trainer, done, epoch + 1, stopped=done < total_steps)
+                return
+            epoch_ends = done % per_epoch == 0
+            every = config.output.save_every_n_epochs
+            save_epoch = epoch_ends and every > 0 and (epoch + 1) % every == 0
+            if save_epoch:
+                yield from self._save_lora(trainer, done, epoch + 1, per_epoch_file=True)
+            elif self.control.take_save_request():
+                yield from self._save_lora(trainer, done, epoch + 1, per_epoch_file=False)
+                save_epoch = True
+            if save_epoch or done - saved_step >= config.output.state_every_n_steps:
+                yield from self._save_state(trainer, done)
+                saved_step = done
+            every = config.sampling.every_n_steps
+            if self.control.take_sample_request() or (done % every == 0 if every else epoch_ends):
+                yield from self._previews(trainer, done)
+                yield StageStarted(stage="train", total=total_steps)
+        yield Finished(output=lora_path(config), elapsed_s=self.elapsed_s)
+
+    def _end(self, trainer: Trainer, step: int, epoch: int, *, stopped: bool) -> Iterator[Event]:
+        yield StageStarted(stage="save")
+        yield from self._save_state(trainer, step)
+        yield from self._save_lora(trainer, step, epoch, per_epoch_file=False)
+        if not stopped:
+            yield from self._previews(trainer, step)
+        trainer.accelerator.wait_for_everyone()
+        yield Finished(output=lora_path(self.config), stopped=stopped, elapsed_s=self.elapsed_s)
+
+    def _save_lora(self, trainer: Trainer, step: int, epoch: int, *, per_epoch_file: bool) -> Iterator[Event]:
+        accelerator = trainer.accelerator
+        if not accelerator.is_main_process:
+            return
+        path = lora_path(self.config, epoch if per_epoch_file else None)
+        progress = Progress(
+            step=step,
+            epoch=epoch,
+            total_steps=trainer.total_steps,
+            batches_per_epoch=len(trainer.plan.batches(0)),
+            num_devices=accelerator.num_processes,
+            started_at=self.started_at,
+            now=time.time(),
+        )
+        metadata = lora_metadata(
+            self.config,
+            trainer.plan.examples,
+            progress,
+            v_prediction=trainer.parts.prediction == "v_prediction",
+            precision=accelerator.mixed_precision,
+        )
+        save_lora(path, trainer.network.tensors(), self.config.output.precision, metadata)
+        yield LoraSaved(path=path, step=step, epoch=epoch, size_bytes=path.stat().st_size)
+
+    def _save_state(self, trainer: Trainer, step: int) -> Iterator[Event]:
+        if not trainer.accelerator.is_main_process:
+            return
+        scaler = trainer.accelerator.scaler
+        state = State(
+            step=step,
+            fingerprint=config_fingerprint(self.config),
+            data_fingerprint=trainer.plan.fingerprint(),
+            elapsed_s=self.elapsed_s,
+            network={name: weight.detach() for name, weight in trainer.network.named_parameters()},
+            optimizer=trainer.optimizer.state_dict(),
+            scaler=scaler.state_dict() if scaler is not None else {},
+        )
+        save_state(self.run.state, state)
+        yield StateSaved(step=step, folder=self.run.state)
+
+    def _previews(self, trainer: Trainer, step: int) -> Iterator[Event]:
+        """Draw all prompts; a preview that fails is told and never ends the run."""
+        sampling, accelerator, parts = self.config.sampling, trainer.accelerator, trainer.parts
+        if not sampling.prompts or not accelerator.is_main_process:
+            return
+        yield StageStarted(stage="sample", total=len(sampling.prompts))
+        text_encoder_at = next(parts.text_encoder.parameters()).device
+        try:
+            parts.vae.to(accelerator.device)
+            parts.text_encoder.to(accelerator.device)
+            pipeline = trainer.family.pipeline(parts)
+            with evaluating(parts.denoiser, parts.text_encoder, parts.vae):
+                for index, prompt in enumerate(sampling.prompts):
+                    if self.control.stop_requested:
+                        return
+                    seed = sampling.seed + index
+                    with accelerator.autocast():
+                        image = draw(pipeline, prompt, seed, sampling)
+                    path = self.run.sample_path(step, index)
+                    save_picture(image, path, prompt, seed)
+                    yield SampleReady(step=step, index=index, prompt=prompt, seed=seed, image=path)
+                    yield StageProgress(stage="sample", done=index + 1, total=len(sampling.prompts))
+        except (RuntimeError, OSError, MemoryError) as error:
+            known = explain(error)
+            reason = str(known) if known else f"{type(error).__name__}: {error}"
+            yield Notice(level="warning", message=tr("A preview could not be drawn: {reason}", reason=reason))
+        finally:
+            parts.vae.to("cpu")
+            parts.text_encoder.to(text_encoder_at)
+
+
+def _anyone_wishes(accelerator: Accelerator, wish: bool) -> bool:
+    """Whether any process wishes it: all must leave together, or those left would wait for ever."""
+    if accelerator.num_processes == 1:
+        return wish
+    wishes: Any = accelerator.reduce(torch.tensor(float(wish), device=accelerator.device), "sum")
+    return bool(wishes > 0)
+
+
+def _restore(trainer: Trainer, state: State) -> None:
+    trainer.network.load_tensors(state.network)
+    trainer.optimizer.load_state_dict(state.optimizer)
+    if trainer.accelerator.scaler is not None and state.scaler:
+        trainer.accelerator.scaler.load_state_dict(state.scaler)
+
+
+def _use_checkpointing(parts: Parts, config: TrainConfig) -> None:
+    denoiser: Any = parts.denoiser
+    denoiser.enable_gradient_checkpointing()
+    if config.network.train_text_encoder:
+        text_encoder: Any = parts.text_encoder
+        text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def _is_too_long(length: tuple[int, int]) -> bool:
+    num_tokens, most = length
+    return num_tokens > most

@@ -209,9 +209,9 @@ def held_out_loss(parts: Any, model_family: Any, config: TrainConfig, facts: Dem
 
 def trait_scores(pictures: Sequence[Image], traits: Sequence[str]) -> dict[str, float]:
     """The tagger's mean score of each trait over the pictures."""
-    from core.tagging.wd14 import TAGGER
+    from core.tagging.base import load_tagger
 
-    scored = TAGGER.load(STARTER_TAGGER).tag(list(pictures))
+    scored = load_tagger(STARTER_TAGGER).tag(list(pictures))
     totals = dict.fromkeys(traits, 0.0)
     for tags in scored:
         for tag in tags:

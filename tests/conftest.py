@@ -9,6 +9,8 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Tiny tensors gain nothing from more threads, and a busy machine loses much to their waiting for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 

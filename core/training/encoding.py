@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Latents:
 
     def encode(
         self, examples: Sequence[Example], base: Path, family: Family, parts: Parts, device: torch.device
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, list[Example]]:
         """Fill from the cache, and encode what is missing.
 
         Args:
@@ -47,23 +47,31 @@ class Latents:
             parts: Hold the VAE, already on `device`.
             device: Where to encode.
 
-        Raises:
-            UserError: A picture cannot be read.
+        Returns:
+            The examples that could be read, in order; `get` counts along them. The others were told by name.
         """
         cache = DiskCache()
         vae = weights_hash(weight_file(base, "vae"))
         started = time.monotonic()
+        usable: list[Example] = []
         for done, example in enumerate(examples, start=1):
-            content = content_hash(example.record.path)
-            for mirrored in self._variants:
-                key = key_of("latents", family.name, vae, content, example.size_px, mirrored)
-                entry = cache.get(key)
-                if entry is None:
-                    pixels = pixels_of(example, mirrored=mirrored)
-                    entry = {"latents": family.encode_images(parts, pixels[None].to(device))[0].cpu()}
-                    yield from _keep(cache, key, entry)
-                self._tensors[done - 1, mirrored] = entry["latents"]
+            try:
+                content = content_hash(example.record.path)
+                for mirrored in self._variants:
+                    key = key_of("latents", family.name, vae, content, example.size_px, mirrored)
+                    entry = cache.get(key)
+                    if entry is None:
+                        pixels = pixels_of(example, mirrored=mirrored)
+                        entry = {"latents": family.encode_images(parts, pixels[None].to(device))[0].cpu()}
+                        yield from _keep(cache, key, entry)
+                    self._tensors[len(usable), mirrored] = entry["latents"]
+                usable.append(example)
+            except (UserError, OSError) as error:
+                # A picture can break off behind its header, or vanish; the run goes on without it.
+                known = explain(error)
+                yield Notice(level="warning", message=str(known) if known else str(error), image=example.record.path)
             yield StageProgress(stage="cache", done=done, total=len(examples), elapsed_s=time.monotonic() - started)
+        return usable
 
 
 class Embeddings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.config.model import TrainConfig
 from core.control import Control
-from core.dataset.scan import scan_folder
+from core.dataset.scan import scan_folder, usable
 from core.errors import UserError
 from core.events import Event, StageStarted
 from core.jobs import failure
@@ -68,6 +68,7 @@ def _events(job: TrainJob, run: RunFolder, control: Control) -> Iterator[Event]:
     yield StageStarted(stage="scan")
     base = describe_base(job.config.model.base)
     scan = scan_folder(job.config.dataset.folder, caption_extension=job.config.dataset.caption_extension)
+    usable(scan)
     yield StageStarted(stage="load")
     # Imports torch and diffusers: seconds, in which the window already says what is going on.
     from core.training.session import Session

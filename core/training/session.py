@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from core.models import BaseModel
 from core.run_folder import RunFolder, lora_path
 from core.sampling import draw, evaluating, save_picture
 from core.text import tr
-from core.training.data import Plan, examples_of
+from core.training.data import Example, Plan, examples_of
 from core.training.device import device_title, make_accelerator, peak_memory_bytes, precision_name
 from core.training.encoding import Embeddings, Latents
 from core.training.loop import Trainer
@@ -66,13 +66,7 @@ class Session:
         """
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
-        plan = Plan(
-            examples_of(self.scan, config.dataset),
-            config.training.batch_size * accelerator.num_processes,
-            config.training.gradient_accumulation,
-            config.training.seed,
-        )
-        total_steps = plan.num_steps(config.training.epochs, config.training.max_steps)
+        examples = examples_of(self.scan, config.dataset)
         state = self._last_state()
         if accelerator.is_main_process:
             self.run.rewind(state.step if state else 0)
@@ -82,20 +76,32 @@ class Session:
             device=device_title(accelerator.device),
             precision=precision_name(dtype),
             first_step=state.step if state else 0,
-            total_steps=total_steps,
+            total_steps=self._num_steps(self._plan(examples, accelerator)),
             num_images=len(self.scan.records),
         )
-        yield from self._notices(state, plan)
+        yield from self._notices()
         model_family = family(self.base.family)
         parts = model_family.load(self.base.path, dtype)
         network = add_network(parts, model_family, config.network, config.training.seed)
         if config.training.gradient_checkpointing:
             _use_checkpointing(parts, config)
         latents, embeddings = Latents(mirrored=config.dataset.flip), self._embeddings()
-        yield from self._encode(plan, parts, model_family, accelerator, latents, embeddings, dtype)
+        examples = yield from self._encode(examples, parts, model_family, accelerator, latents, embeddings, dtype)
         if _anyone_wishes(accelerator, self.control.stop_requested):
             yield Finished(stopped=True, elapsed_s=self.elapsed_s)
             return
+        if not examples:
+            raise UserError(
+                "None of the pictures in {folder} can be read.",
+                remedy="The messages above name each of them; save them again as PNG or JPEG.",
+                folder=config.dataset.folder,
+            )
+        plan = self._plan(examples, accelerator)
+        if state is not None and state.data_fingerprint != plan.fingerprint():
+            yield Notice(
+                level="warning",
+                message=tr("Pictures or captions changed since the run was stopped; it goes on with the new ones."),
+            )
         parts.denoiser.to(accelerator.device)
         parts.text_encoder.to(accelerator.device if embeddings is None else "cpu")
         trainer = Trainer(
@@ -109,7 +115,7 @@ class Session:
             optimizer=make_optimizer(network, config.optimizer, accelerator.device),
             noise_schedule=NoiseSchedule(parts.alphas_cumprod, parts.prediction).to(accelerator.device),
             accelerator=accelerator,
-            total_steps=total_steps,
+            total_steps=self._num_steps(plan),
         )
         if state is not None:
             _restore(trainer, state)
@@ -130,7 +136,15 @@ class Session:
         self.elapsed_s = state.elapsed_s
         return state
 
-    def _notices(self, state: State | None, plan: Plan) -> Iterator[Event]:
+    def _plan(self, examples: list[Example], accelerator: Accelerator) -> Plan:
+        training = self.config.training
+        batch_size = training.batch_size * accelerator.num_processes
+        return Plan(examples, batch_size, training.gradient_accumulation, training.seed)
+
+    def _num_steps(self, plan: Plan) -> int:
+        return plan.num_steps(self.config.training.epochs, self.config.training.max_steps)
+
+    def _notices(self) -> Iterator[Event]:
         for problem in self.scan.problems:
             yield Notice(level="warning", message=f"{problem.message} {problem.remedy}", image=problem.path)
         for record in self.scan.records:
@@ -141,11 +155,6 @@ class Session:
             yield Notice(
                 level="warning",
                 message=tr("{number} of {total} pictures have no caption.", number=without, total=total),
-            )
-        if state is not None and state.data_fingerprint != plan.fingerprint():
-            yield Notice(
-                level="warning",
-                message=tr("Pictures or captions changed since the run was stopped; it goes on with the new ones."),
             )
         if self.config.dataset.resolution > 2 * self.base.native_size_px:
             yield Notice(
@@ -164,16 +173,17 @@ class Session:
 
     def _encode(
         self,
-        plan: Plan,
+        examples: list[Example],
         parts: Parts,
         model_family: Family,
         accelerator: Accelerator,
         latents: Latents,
         embeddings: Embeddings | None,
         dtype: torch.dtype,
-    ) -> Iterator[Event]:
-        yield StageStarted(stage="cache", total=len(plan.examples))
-        captions = list(dict.fromkeys(example.caption for example in plan.examples))
+    ) -> Generator[Event, None, list[Example]]:
+        """Fill latents and embeddings; returns the examples that could be read, or nothing after a stop."""
+        yield StageStarted(stage="cache", total=len(examples))
+        captions = list(dict.fromkeys(example.caption for example in examples))
         too_long = [caption for caption in captions if _is_too_long(model_family.num_tokens(parts, caption))]
         if too_long:
             yield Notice(
@@ -187,16 +197,15 @@ class Session:
         parts.vae.to(device)
         # One process computes, the others then read what it kept.
         with accelerator.main_process_first():
-            for event in latents.encode(plan.examples, self.base.path, model_family, parts, device):
-                yield event
-                if self.control.stop_requested:
-                    return
+            encoding = latents.encode(examples, self.base.path, model_family, parts, device)
+            usable = yield from _until_stop(encoding, self.control)
             if embeddings is not None:
                 parts.text_encoder.to(device)
                 yield from embeddings.encode(
                     [*captions, ""], self.base.path, model_family, parts, self.config.model.clip_skip, dtype
                 )
         parts.vae.to("cpu")
+        return usable
 
     def _train(self, trainer: Trainer, first_step: int) -> Iterator[Event]:
         config, accelerator = self.config, trainer.accelerator
@@ -222,7 +231,9 @@ class Session:
                 elapsed_s=self.elapsed_s,
                 peak_memory_bytes=peak_memory_bytes(accelerator.device),
             )
-            if result.stop or done == total_steps:
+            # Alone, a wish made since the step is granted now; several processes must have agreed in the step.
+            stop = self.control.stop_requested if accelerator.num_processes == 1 else result.stop
+            if stop or done == total_steps:
                 yield from self._end(trainer, done, epoch + 1, stopped=done < total_steps)
                 return
             epoch_ends = done % per_epoch == 0
@@ -320,6 +331,20 @@ class Session:
         finally:
             parts.vae.to("cpu")
             parts.text_encoder.to(text_encoder_at)
+
+
+def _until_stop(
+    encoding: Generator[Event, None, list[Example]], control: Control
+) -> Generator[Event, None, list[Example]]:
+    """Pass events on until the work is done, or a stop is wished; then nothing of it is used."""
+    while not control.stop_requested:
+        try:
+            event = next(encoding)
+        except StopIteration as done:
+            examples: list[Example] = done.value
+            return examples
+        yield event
+    return []
 
 
 def _anyone_wishes(accelerator: Accelerator, wish: bool) -> bool:

@@ -1,0 +1,171 @@
+"""Captions: reading any encoding that people's files are in, writing UTF-8 so that it can be taken back, tags."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from core.files import write_bytes, write_text
+from core.text import tr
+
+MAX_BYTES = 4_000_000  # A longer file is no caption.
+
+_INVISIBLE = dict.fromkeys((*range(9), *range(14, 28), 0x7F, 0x200B, 0x2060, 0xFEFF))
+
+
+def read_caption(path: Path) -> tuple[str | None, str]:
+    """The caption of a file, and a sentence about what is wrong with the file.
+
+    Returns:
+        The text, or None when there is no file or none that can be read; and the sentence, or "" when all is well. Text
+        and sentence come together when the text is usable but the file is not as it should be (empty, GBK).
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, tr("{name} could not be read: {error}.", name=path.name, error=error.strerror or str(error))
+    return decode_caption(data, path.name)
+
+
+def decode_caption(data: bytes, name: str) -> tuple[str | None, str]:
+    """As `read_caption`, for the bytes of the file called `name`."""
+    if len(data) > MAX_BYTES:
+        return None, tr("{name} is too long for a caption.", name=name)
+    text, encoding = _decode(data)
+    if text is None:
+        return None, tr("{name} is not a text file.", name=name)
+    caption = tidy(text)
+    if not caption:
+        return "", tr("{name} is empty.", name=name)
+    if encoding:
+        return caption, tr(
+            "{name} is not UTF-8; it was read as {encoding} and will be saved as UTF-8 when you edit it.",
+            name=name,
+            encoding=encoding,
+        )
+    return caption, ""
+
+
+def _decode(data: bytes) -> tuple[str | None, str]:
+    """The text, or None; and the name of its encoding, or "" for one that needs no mention."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        attempts = [("utf-16", "")]
+    elif data.count(0) * 3 > len(data):  # English in UTF-16 has a zero in every second place.
+        little = data[1::2].count(0) > data[::2].count(0)
+        attempts = [("utf-16-le" if little else "utf-16-be", "UTF-16")]
+    else:
+        attempts = [("utf-8-sig", "")] if 0 in data else [("utf-8-sig", ""), ("gb18030", "GBK")]
+    for encoding, label in attempts:
+        try:
+            return data.decode(encoding), label
+        except UnicodeDecodeError:
+            continue
+    return None, ""
+
+
+def tidy(text: str) -> str:
+    """One line with only the whitespace that means something.
+
+    Runs of blanks become one space and invisible characters go. Lines are joined: after a comma or the end of a
+    sentence with a space, else with ", ", because people put one tag per line.
+    """
+    caption = ""
+    for line in text.splitlines():
+        line = " ".join(line.translate(_INVISIBLE).split())
+        if caption and line:
+            caption += (
+                " " if caption.endswith((",", ".", ";", ":", "!", "?", "，", "。", "、", "；", "！", "？")) else ", "
+            )
+        caption += line
+    return caption
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionChange:
+    """One caption file that was written: what it held before (None when there was no file), and the new text."""
+
+    path: Path
+    before: bytes | None
+    after: str
+
+
+def write_caption(path: Path, text: str) -> CaptionChange:
+    """Write a caption as UTF-8: the file is the old one or the new one at any moment, never half of one.
+
+    Returns:
+        What `undo` needs.
+
+    Raises:
+        OSError: The old caption cannot be read, or the new one not written; nothing has changed then.
+    """
+    before = bytes_of(path)
+    if before != text.encode():
+        write_text(path, text)
+    return CaptionChange(path, before, text)
+
+
+def undo(change: CaptionChange) -> None:
+    """Bring back the bytes from before a change; the file goes when there was none."""
+    if change.before is None:
+        change.path.unlink(missing_ok=True)
+    elif bytes_of(change.path) != change.before:
+        write_bytes(change.path, change.before)
+
+
+def bytes_of(path: Path) -> bytes | None:
+    """What a file holds, or None when there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def split_tags(caption: str) -> list[str]:
+    """The tags of a caption in their order, each once.
+
+    Commas separate, except inside brackets that are closed, as in `(red hair, blue eyes:1.2)`; brackets that are
+    escaped or alone, as in `miru \\(kiln\\)` or `:(`, are ordinary characters. Tags stay spelled as they are.
+    """
+    return _unique(part.strip() for part in _split(caption))
+
+
+def join_tags(tags: Iterable[str]) -> str:
+    """A caption of tags in their order, each once, separated by ", "; empty ones are left out."""
+    return ", ".join(_unique(tag.strip(" ,\t\r\n") for tag in tags))
+
+
+def tag_key(tag: str) -> str:
+    """What spellings of one tag have in common: `Long_Hair` and `long hair`, `miru \\(kiln\\)` and `miru_(kiln)`."""
+    return " ".join(re.sub(r"\\([()\\])", r"\1", tag).replace("_", " ").casefold().split())
+
+
+def _unique(tags: Iterable[str]) -> list[str]:
+    seen: dict[str, str] = {}
+    for tag in tags:
+        if tag:
+            seen.setdefault(tag_key(tag) or tag, tag)
+    return list(seen.values())
+
+
+def _split(caption: str) -> list[str]:
+    opened: list[int] = []
+    commas: list[int] = []
+    for place, character in enumerate(caption):
+        if character == ",":
+            commas.append(place)
+        elif character in "()" and caption[max(0, place - 1)] != "\\":
+            if character == "(":
+                opened.append(place)
+            elif opened:
+                start = opened.pop()
+                while commas and commas[-1] > start:  # These stand inside a closed pair.
+                    commas.pop()
+    edges = [-1, *commas, len(caption)]
+    return [caption[start + 1 : end] for start, end in pairwise(edges)]

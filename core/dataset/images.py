@@ -1,0 +1,386 @@
+"""Opening pictures: as RGB, the way a person sees them, or a sentence about why that cannot be.
+
+Pillow is imported inside the functions, so that the window and the command line start without it.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from core.dataset.records import ImageRecord, Problem
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif"})
+# Pictures for other programs. They are named to the user instead of being passed over in silence.
+OTHER_EXTENSIONS = frozenset({".heic", ".heif", ".jfif", ".jxl", ".jp2", ".psd", ".svg", ".tga", ".tif", ".tiff"})
+# The largest phone cameras have this; what is above may have been made to exhaust the memory.
+MAX_PIXELS = 200_000_000
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
+_OTHER_KINDS = (
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIF"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"8BPS", "PSD"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"<svg", "SVG"),
+    (0, b"<!DOCTYPE", "HTML"),
+    (0, b"<!doctype", "HTML"),
+    (0, b"<html", "HTML"),
+    (0, b"%PDF", "PDF"),
+    (0, b"PK\x03\x04", "ZIP"),
+)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) after EXIF rotation, from the header alone; no pixel is decoded.
+
+    Raises:
+        UserError: The file is missing, empty, damaged, too large, or no picture that Kiln reads.
+    """
+    with _file(path) as (file, head):
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            size_px, orientation = _webp_header(file, head)  # Pillow would allocate the whole canvas.
+            _check_size(path, size_px)
+        else:
+            with _pillow().open(file, formats=_FORMATS) as picture:
+                size_px, orientation = picture.size, _orientation(picture, file)
+                _check_size(path, size_px)
+    return (size_px[1], size_px[0]) if orientation >= 5 else size_px
+
+
+def open_image(path: Path) -> Image:
+    """The whole picture in RGB as a person sees it: upright, on white, in sRGB, the first one of an animation.
+
+    Raises:
+        UserError: As `picture_size`, and when the pixels are damaged or cut off.
+    """
+    pillow = _pillow()
+    with _file(path) as (file, head):
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            _check_size(path, _webp_header(file, head)[0])
+            file.seek(0)
+        with pillow.open(file, formats=_FORMATS) as picture:
+            _check_size(path, picture.size)
+            orientation = _orientation(picture, file)
+            picture.load()
+            turn = _TURNS.get(orientation)
+            image = _to_rgb(picture)
+    if turn is not None:
+        image = image.transpose(pillow.Transpose[turn])
+    image.info.clear()  # Else a profile that no longer applies would be written into copies.
+    return image
+
+
+def load_image(record: ImageRecord) -> Image:
+    """The pixels of a scanned picture, RGB uint8, size `record.size_px`.
+
+    Raises:
+        UserError: As `open_image`, and when the picture has another size than when the folder was read.
+    """
+    image = open_image(record.path)
+    if image.size != record.size_px:
+        raise UserError(
+            "{name} was changed while Kiln was working with it.",
+            remedy="Open the folder again, then start once more.",
+            name=record.path.name,
+        )
+    return image
+
+
+def check_pixels(record: ImageRecord) -> Problem | None:
+    """Decode a scanned picture in full: what is wrong with it that its header did not tell, or None."""
+    try:
+        load_image(record)
+    except UserError as error:
+        return problem_of(record.path, error)
+    return None
+
+
+def problem_of(path: Path, error: UserError, *, excludes: bool = True) -> Problem:
+    """The same two sentences as an entry in the list of problems."""
+    return Problem(path=path, message=error.message, remedy=error.remedy, excludes=excludes)
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
+    """The open file and its first 64 bytes; whatever the body meets in it becomes a `UserError`."""
+    head = b""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for ever.
+            raise UserError("{name} is not a file.", remedy="Take it out of the folder.", name=path.name)
+        with path.open("rb") as file:
+            head = file.read(64)
+            if not head:
+                raise UserError(
+                    "{name} is empty: it has 0 bytes.",
+                    remedy="Copy or download the picture again, or delete the file.",
+                    name=path.name,
+                )
+            file.seek(0)
+            yield file, head
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever they stumble over: struct.error, SyntaxError, ...
+        raise _explained(path, head, error) from error
+
+
+def _explained(path: Path, head: bytes, error: Exception) -> UserError:
+    name = path.name
+    if isinstance(error, FileNotFoundError):
+        return UserError("{name} is missing.", remedy="Check that it was not moved or renamed.", name=name)
+    if isinstance(error, PermissionError):
+        return UserError(
+            "{name} may not be read.",
+            remedy="Close the program that uses it, or give yourself the right to read it.",
+            name=name,
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(
+            "{name} could not be read from the disk: {error}.",
+            remedy="Check the drive and the connection to it, then try again.",
+            name=name,
+            error=error.strerror or str(error),
+        )
+    if isinstance(error, MemoryError):
+        return UserError(
+            "The memory is not enough to open {name}.",
+            remedy="Make the picture smaller, or close other programs.",
+            name=name,
+        )
+    if not head.startswith(_MAGIC):
+        for offset, magic, kind in _OTHER_KINDS:
+            if head[offset : offset + len(magic)] == magic and kind == "HTML":
+                return UserError(
+                    "{name} is a web page, not a picture.",
+                    remedy="Download the picture itself, or delete the file.",
+                    name=name,
+                )
+            if head[offset : offset + len(magic)] == magic:
+                return UserError(
+                    "{name} is a {kind} file, which Kiln does not read.",
+                    remedy="Save it as PNG or JPG with a picture program.",
+                    name=name,
+                    kind=kind,
+                )
+    if "truncated" in str(error).lower() or isinstance(error, EOFError):
+        return UserError(
+            "{name} is cut off: the end of the file is missing.",
+            remedy="Copy or download the picture again, or take it out of the folder.",
+            name=name,
+        )
+    return UserError(
+        "{name} is damaged and does not open as a picture.",
+        remedy="Copy or download the picture again, or take it out of the folder.",
+        name=name,
+    )
+
+
+def unsupported(path: Path) -> UserError:
+    """For a picture that is known by its ending to be of a kind that Kiln does not read."""
+    return UserError(
+        "{name} is a {kind} file, which Kiln does not read.",
+        remedy="Save it as PNG or JPG with a picture program.",
+        name=path.name,
+        kind=path.suffix[1:].upper(),
+    )
+
+
+def _check_size(path: Path, size_px: tuple[int, int]) -> None:
+    width, height = size_px
+    if width < 1 or height < 1:
+        raise ValueError("a picture without pixels")
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            "{name} is too large to open: {width} × {height} pixels.",
+            remedy="Make it smaller with a picture program; 4,000 pixels along the longer side are plenty.",
+            name=path.name,
+            width=width,
+            height=height,
+        )
+
+
+# --- headers ------------------------------------------------------------------------------------------------------
+
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+
+
+def _orientation(picture: ImageFile, file: BinaryIO) -> int:
+    """The EXIF orientation, 1 to 8. Read here because Pillow prints warnings and decodes PNG files to find it."""
+    exif = picture.info.get("exif")
+    if exif is None and picture.format == "PNG":
+        exif = _late_png_exif(file)
+    return exif_orientation(exif) if isinstance(exif, bytes) else 1
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation, 1 to 8, in a block of EXIF data; 1 when there is none or the block is damaged."""
+    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", tiff, 4)
+        (num_entries,) = struct.unpack_from(order + "H", tiff, directory)
+        for index in range(num_entries):
+            entry = directory + 2 + 12 * index
+            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
+            if tag == 0x0112:
+                (value,) = struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}.get(kind, "H"), tiff, entry + 8)
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1
+
+
+def _late_png_exif(file: BinaryIO) -> bytes | None:
+    """The EXIF block of a PNG that stands behind the pixels, where a reader of headers does not come by."""
+    place = file.tell()
+    try:
+        file.seek(0, io.SEEK_END)
+        file.seek(max(0, file.tell() - 8192))
+        tail = file.read()
+    finally:
+        file.seek(place)
+    at = tail.rfind(b"eXIf")
+    if at < 4:
+        return None
+    (length,) = struct.unpack_from(">I", tail, at - 4)
+    return tail[at + 4 : at + 4 + length] if at + 8 + length <= len(tail) else None
+
+
+def _webp_header(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int]:
+    """Size and EXIF orientation of a WebP file."""
+    (riff_bytes,) = struct.unpack_from("<I", head, 4)
+    file.seek(0, io.SEEK_END)
+    if file.tell() < riff_bytes + 8:
+        raise EOFError("truncated WebP")
+    chunk = head[12:16]
+    if chunk == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", head, 26)
+        return (width & 0x3FFF, height & 0x3FFF), 1
+    if chunk == b"VP8L" and head[20] == 0x2F:
+        (bits,) = struct.unpack_from("<I", head, 21)
+        return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), 1
+    if chunk != b"VP8X":
+        raise ValueError("not a WebP file")
+    size_px = (int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1)
+    place = 12
+    while head[20] & 0x08 and place + 8 <= riff_bytes + 8:  # The flag says that there is EXIF data somewhere.
+        file.seek(place)
+        name, num_bytes = struct.unpack("<4sI", file.read(8))
+        if name == b"EXIF":
+            return size_px, exif_orientation(file.read(num_bytes))
+        place += 8 + num_bytes + num_bytes % 2
+    return size_px, 1
+
+
+@cache
+def _pillow() -> ModuleType:
+    """`PIL.Image`, silent, with the readers of all supported formats, and without its own limit on pixels.
+
+    Pillow's limit is only a printed warning up to twice its value and does not tell the size; `_check_size` is used
+    instead, between the header and the pixels.
+    """
+    from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401 - importing registers the formats
+
+    Image.preinit()
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    return Image
+
+
+# --- pixels -------------------------------------------------------------------------------------------------------
+
+
+def _to_rgb(picture: ImageFile) -> Image:
+    """A new RGB image: 16 bits scaled to 8, colours in sRGB, transparent parts white."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode.startswith("I"):
+        colours, alpha = _from_16_bits(picture)
+    elif picture.has_transparency_data:
+        transparent = picture.info.get("transparency")
+        if isinstance(transparent, tuple) and max(transparent) > 255:  # 16 bits per channel; the pixels have 8 by now.
+            picture.info["transparency"] = tuple(value >> 8 for value in transparent)
+        with_alpha = picture.convert("RGBA")
+        colours, alpha = with_alpha.convert("RGB"), with_alpha.getchannel("A")
+    elif picture.mode in ("RGB", "L", "CMYK"):
+        colours, alpha = picture, None
+    else:
+        colours, alpha = picture.convert("RGB"), None
+    if isinstance(profile, bytes) and profile:
+        colours = _to_srgb(colours, profile)
+    colours = colours.convert("RGB")  # A copy, free of the file, when it is RGB already.
+    if alpha is None:
+        return colours
+    flat = _pillow().new("RGB", colours.size, "white")
+    flat.paste(colours, mask=alpha)
+    return flat  # type: ignore[no-any-return]
+
+
+def _from_16_bits(picture: Image) -> tuple[Image, Image | None]:
+    """Greyscale with 16 bits as 8 bits (0 stays 0, 65535 becomes 255), and alpha where a value stands for nothing."""
+    import numpy as np
+
+    values = np.asarray(picture).astype(np.int64).clip(0, 65535)
+    grey = _pillow().fromarray(((values + 128) // 257).astype(np.uint8))
+    transparent = picture.info.get("transparency")
+    if not isinstance(transparent, int):
+        return grey, None
+    return grey, _pillow().fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
+
+
+def _to_srgb(colours: Image, profile: bytes) -> Image:
+    """The picture in sRGB; unchanged when it is so already, or when its profile is damaged or of another kind."""
+    from PIL import ImageCms
+
+    transform = _srgb_transform(profile, colours.mode)
+    if transform is None:
+        return colours
+    try:
+        return ImageCms.applyTransform(colours, transform) or colours
+    except (ImageCms.PyCMSError, ValueError, OSError):
+        return colours
+
+
+@lru_cache(maxsize=16)
+def _srgb_transform(profile: bytes, mode: str) -> Any:
+    """Pillow's transform from a profile to sRGB for one pixel mode, or None when there is nothing to do or no way."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,154 @@
+"""Atomic files, run folders, the disk cache and states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.cache import DiskCache, content_hash, key_of, weights_hash
+from core.config import TrainConfig, with_values
+from core.errors import UserError
+from core.events import Failed, Finished, JobStarted, StepDone
+from core.files import replacing, write_text
+from core.run_folder import RunFolder, lora_path
+from core.training.state import State, config_fingerprint, load_state, save_state, state_file
+
+
+def step_done(step: int) -> StepDone:
+    return StepDone(step=step, total_steps=9, epoch=1, total_epochs=1, loss=0.5, learning_rate=1.0, elapsed_s=1.0)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "名 字 😀.txt"
+    write_text(target, "old")
+
+    def half_a_write() -> None:
+        with replacing(target) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        half_a_write()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("长" * 83 + ".txt")
+    write_text(target, "text")
+    assert target.read_text() == "text"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    return with_values(TrainConfig(), {"output.folder": tmp_path / "输出 dir", "output.name": "miru"})
+
+
+def test_a_run_lives_inside_the_output_folder(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    assert run.path == config.output.folder / "runs" / "miru"
+    assert run.load_config() == config
+    assert lora_path(config).name == "miru.safetensors"
+    assert lora_path(config, 2).name == "miru-000002.safetensors"
+
+
+def test_a_run_is_found_from_either_folder_and_the_newest_wins(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    assert RunFolder.find(run.path) == run
+    assert RunFolder.find(config.output.folder) == run
+    newer = RunFolder(config.output.folder / "runs" / "later")
+    newer.create(config)
+    newer.record(step_done(1))
+    assert RunFolder.find(config.output.folder) == newer
+    with pytest.raises(UserError, match="no run"):
+        RunFolder.find(config.output.folder / "elsewhere")
+
+
+def test_events_are_kept_and_a_line_cut_off_by_a_crash_is_left_out(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    said = [JobStarted(job="train"), step_done(1), step_done(2)]
+    assert list(run.recording(iter(said))) == said
+    with run.events.open("a") as file:
+        file.write('{"kind": "step_done", "st')
+    assert run.recorded() == said
+
+
+def test_rewinding_forgets_later_steps_and_how_it_ended(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    for event in (step_done(1), step_done(2), step_done(3), Finished(stopped=True), Failed(message="m", remedy="r")):
+        run.record(event)
+    run.rewind(2)
+    assert run.recorded() == [step_done(1), step_done(2)]
+
+
+def test_the_cache_gives_back_what_was_put_and_survives_broken_entries(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "缓存")
+    key = key_of("latents", 1)
+    assert cache.get(key) is None
+    cache.put(key, {"latents": torch.arange(4.0)})
+    entry = cache.get(key)
+    assert entry is not None
+    torch.testing.assert_close(entry["latents"], torch.arange(4.0))
+    (file,) = cache.folder.rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-3])
+    assert cache.get(key) is None
+
+
+def test_keys_and_hashes_change_with_every_part(tmp_path: Path) -> None:
+    assert len({key_of("a", "b"), key_of("ab"), key_of("b", "a"), key_of("a", "b", 1)}) == 4
+    file = tmp_path / "weights"
+    data = bytearray(range(256)) * 20000
+    file.write_bytes(data)
+    before, whole = weights_hash(file), content_hash(file)
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert weights_hash(file) != before
+    assert content_hash(file) != whole
+
+
+def some_state(step: int) -> State:
+    return State(
+        step=step,
+        fingerprint="f",
+        data_fingerprint="d",
+        elapsed_s=1.5,
+        network={"a": torch.arange(3.0)},
+        optimizer={"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        scaler={},
+    )
+
+
+def test_a_state_comes_back_as_it_was_and_a_broken_one_is_told(tmp_path: Path) -> None:
+    assert load_state(tmp_path) is None
+    save_state(tmp_path, some_state(7))
+    again = load_state(tmp_path)
+    assert again is not None
+    assert (again.step, again.elapsed_s) == (7, 1.5)
+    torch.testing.assert_close(again.network["a"], torch.arange(3.0))
+    state_file(tmp_path).write_bytes(state_file(tmp_path).read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_state(tmp_path)
+
+
+def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return print, ("code ran",)
+
+    torch.save({"format": 1, "step": Evil()}, state_file(tmp_path))
+    with pytest.raises(UserError, match="cannot be read"):
+        load_state(tmp_path)
+
+
+def test_only_options_that_do_not_change_the_steps_are_free(config: TrainConfig) -> None:
+    same = config_fingerprint(config)
+    for key, value in (("training.epochs", 99), ("output.save_every_n_epochs", 1), ("sampling.prompts", ("a",))):
+        assert config_fingerprint(with_values(config, {key: value})) == same
+    for key, value in (("network.rank", 4), ("training.seed", 1), ("dataset.resolution", 256)):
+        assert config_fingerprint(with_values(config, {key: value})) != same

@@ -1,0 +1,226 @@
+"""The starter pack's recipe at tiny sizes: every stage trains, resumes and leaves the demo character out."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
+
+from starter import train_diffusion, train_tagger, train_vae  # noqa: E402
+from starter.character import demo_character, resembles_demo_character, training_character  # noqa: E402
+from starter.draw import render  # noqa: E402
+from starter.models import load_vae, new_vae  # noqa: E402
+from starter.pack import pack_model  # noqa: E402
+from starter.recipe import Recipe  # noqa: E402
+from starter.score import PackTagger  # noqa: E402
+from starter.tokenizer import load_tokenizer, write_tokenizer  # noqa: E402
+from starter.training import FlatTraining, learning_rate  # noqa: E402
+from starter.world import sample_character, tags_of  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def thread_count() -> Iterator[None]:
+    """The recipe trains on one thread; other tests get theirs back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A build of minutes made one of seconds; the tests below run its stages in order."""
+    return Recipe(
+        work=tmp_path_factory.mktemp("work"),
+        pack=tmp_path_factory.mktemp("pack"),
+        processes=1,
+        vae_widths=(8, 8, 8, 8),
+        vae_steps=3,
+        vae_batch=2,
+        vae_pictures=4,
+        tagger_steps=2,
+        tagger_batch=6,
+        tagger_round_trips=4,
+        num_pictures=6,
+        words_steps=2,
+        words_batch=4,
+        unet_widths=(16, 16, 16, 16),
+        unet_groups=8,
+        text_width=32,
+        text_layers=1,
+        diffusion_steps=4,
+        diffusion_decay_steps=2,
+        diffusion_batch=3,
+        save_every=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained_vae(recipe: Recipe) -> Recipe:
+    train_vae.train_vae(recipe)
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def words(trained_vae: Recipe) -> Recipe:
+    write_tokenizer(trained_vae.tokenizer)
+    train_diffusion.cache_latents(trained_vae)
+    train_diffusion.train_words(trained_vae)
+    return trained_vae
+
+
+@contextmanager
+def killed_at_first_save() -> Iterator[None]:
+    """Ends a training by an exception right after its first checkpoint is on disk."""
+
+    class KilledError(Exception):
+        pass
+
+    def save_and_die(training: FlatTraining, path: Path) -> None:
+        save(training, path)
+        raise KilledError
+
+    save = FlatTraining.save
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FlatTraining, "save", save_and_die)
+        with pytest.raises(KilledError):
+            yield
+
+
+def assert_same_state(first: Path, second: Path, steps: int) -> None:
+    one, other = torch.load(first), torch.load(second)
+    assert one["step"] == other["step"] == steps
+    for key in ("value", "ema", "exp_avg", "exp_avg_sq"):
+        assert torch.isfinite(one[key]).all()
+        assert torch.equal(one[key], other[key])
+
+
+def test_same_character_gives_same_picture() -> None:
+    character = training_character(7, seed=1)
+    picture = render(character)
+    assert np.array_equal(picture, render(character))
+    assert picture.shape == (128, 128, 3)
+    assert not np.array_equal(picture, render(training_character(8, seed=1)))
+
+
+def test_pictures_of_other_shapes_are_filled() -> None:
+    character = replace(training_character(7, seed=1), background="white", garment_colour="red", garment="sweater")
+    tall = render(character, 100, 250)
+    assert tall.shape == (250, 100, 3)
+    assert tall[-1, 50].tolist() != [255, 255, 255]  # The clothes go on to the lower edge.
+
+
+@pytest.mark.parametrize("world", ["small", "full"])
+def test_tags_are_unique_and_begin_with_the_kind_of_person(world: str) -> None:
+    for seed in range(200):
+        tags = tags_of(sample_character(random.Random(seed), world))
+        assert len(tags) == len(set(tags))
+        assert tags[0] in ("1girl", "1boy")
+        assert all(tag.strip() for tag in tags)
+
+
+def test_demo_character_is_filtered_out() -> None:
+    her = demo_character(random.Random(1))
+    assert resembles_demo_character(her)
+    assert not any(resembles_demo_character(training_character(number, seed=11)) for number in range(1000))
+    plain = training_character(0, seed=11)
+    assert resembles_demo_character(replace(plain, hair_colour="aqua", headwear="fox ears"))
+    assert resembles_demo_character(
+        replace(plain, hair_style="twin braids", neckwear="choker", garment="kimono", garment_colour="purple")
+    )
+    other = replace(plain, hair_colour="aqua", headwear="", hair_style="twin braids", garment="shirt", neckwear="")
+    assert not resembles_demo_character(other)
+
+
+def test_learning_rate_rises_stays_and_falls() -> None:
+    rates = [learning_rate(step, 100, peak=1.0, warm_up=10, decay_steps=20) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9:80] == [1.0] * 71
+    assert rates[-1] == pytest.approx(0.05)
+
+
+def test_tokenizer_takes_any_word(words: Recipe) -> None:
+    tokenizer = load_tokenizer(words.tokenizer)
+    assert tokenizer.decode(tokenizer("miru, aqua hair, 丹炉").input_ids, skip_special_tokens=True).strip()
+    assert tokenizer.eos_token_id not in tokenizer("丹炉 zxqj").input_ids[1:-1]
+    assert len(tokenizer("aqua hair").input_ids) == 4  # Words of the world are one token each.
+
+
+def test_vae_resumed_equals_uninterrupted(trained_vae: Recipe, tmp_path: Path) -> None:
+    again = replace(trained_vae, work=tmp_path)
+    with killed_at_first_save():
+        train_vae.train_vae_process(0, again)
+    train_vae.train_vae_process(0, again)
+    assert_same_state(again.vae_state, trained_vae.vae_state, steps=3)
+
+
+def test_folding_the_scale_keeps_the_pictures(recipe: Recipe) -> None:
+    torch.manual_seed(0)
+    vae = new_vae(recipe).eval()
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before = vae.encode(pictures).latent_dist
+        decoded = vae.decode(before.mean).sample
+        train_vae.fold_scale(vae, std=0.4)
+        after = vae.encode(pictures).latent_dist
+        assert torch.allclose(after.mean * 0.18215, before.mean / 0.4, atol=1e-5)
+        assert torch.allclose(after.std * 0.18215, before.std / 0.4, rtol=1e-4)
+        assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-5)
+
+
+def test_trained_vae_has_the_scale_of_sd15(trained_vae: Recipe) -> None:
+    assert load_vae(trained_vae).config.scaling_factor == 0.18215
+
+
+def test_diffusion_resumed_equals_uninterrupted(words: Recipe, tmp_path: Path) -> None:
+    train_diffusion.train_diffusion(words)
+    uninterrupted = words.diffusion_state.rename(tmp_path / "uninterrupted.pt")
+    with killed_at_first_save():
+        train_diffusion.train_diffusion(words)
+    assert torch.load(words.diffusion_state)["step"] == 2
+    train_diffusion.train_diffusion(words)
+    assert_same_state(words.diffusion_state, uninterrupted, steps=4)
+
+
+def test_packed_model_loads_as_a_pipeline(words: Recipe) -> None:
+    from diffusers import StableDiffusionPipeline
+    from safetensors import safe_open
+
+    train_diffusion.train_diffusion(words)  # Goes on only if no other test did it.
+    pack_model(words)
+    pack_model(words)  # Replaces the first one.
+    pipeline = StableDiffusionPipeline.from_pretrained(str(words.pack / "model"))
+    pipeline.set_progress_bar_config(disable=True)
+    image = pipeline("1girl", num_inference_steps=1, height=64, width=64).images[0]
+    assert image.size == (64, 64)
+    assert [path.name for path in words.pack.iterdir()] == ["model"]
+    with safe_open(words.pack / "model" / "text_encoder" / "model.safetensors", "pt") as file:
+        assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
+
+
+def test_denoising_needs_no_qt() -> None:
+    code = "import sys; import starter.train_diffusion, starter.pack; assert 'PySide6' not in sys.modules"
+    packaging = Path(__file__).resolve().parents[2] / "packaging"
+    subprocess.run([sys.executable, "-c", code], cwd=packaging, check=True)
+
+
+def test_tagger_trains_resumes_and_keeps_the_contract(trained_vae: Recipe) -> None:
+    train_tagger.train_tagger(trained_vae)
+    train_tagger.train_tagger(replace(trained_vae, tagger_steps=3))
+    assert torch.load(trained_vae.tagger_state)["step"] == 3
+    tagger = PackTagger(trained_vae.tagger)
+    probabilities = tagger(np.zeros((2, 128, 128, 3), np.uint8))
+    assert probabilities.shape == (2, len(tagger.numbers))
+    assert np.isfinite(probabilities).all()
+    assert list(tagger.numbers)[:4] == ["general", "sensitive", "questionable", "explicit"]
+    assert "miru" not in tagger.numbers

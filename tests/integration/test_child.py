@@ -1,0 +1,167 @@
+"""The child process: its events, its death, and what is left to continue from."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.config import TrainConfig, with_values
+from core.events import Event, Failed, Finished, LoraSaved, StateSaved, StepDone, from_line, to_line
+from core.jobs import TagJob, TrainJob, job_from_line, job_to_line
+from core.run_folder import RunFolder, lora_path
+from core.runner import ChildRun, LocalRun, worker_command, worker_environment
+
+MakeConfig = Callable[..., TrainConfig]
+NUM_KILLS = int(os.environ.get("KILN_TEST_KILLS", "3"))
+
+
+def test_a_job_survives_its_line(make_config: MakeConfig, tmp_path: Path) -> None:
+    for job in (TrainJob(config=make_config(), resume=True), TagJob(folder=tmp_path / "图 片")):
+        assert job_from_line(job_to_line(job)) == job
+
+
+def test_a_child_says_what_a_run_in_this_process_says(make_config: MakeConfig) -> None:
+    config = make_config()
+    local = [event for event in LocalRun(TrainJob(config=config)).events() if isinstance(event, StepDone)]
+    elsewhere = with_values(config, {"output.folder": config.output.folder.parent / "child"})
+    child = ChildRun(TrainJob(config=elsewhere))
+    events = list(child.events())
+    assert isinstance(events[-1], Finished), events[-1]
+    assert [event.loss for event in events if isinstance(event, StepDone)] == [event.loss for event in local]
+    assert events[-1].output == lora_path(elsewhere)
+
+
+def test_a_stop_reaches_the_child_and_its_work_is_saved(make_config: MakeConfig) -> None:
+    config = make_config(training__epochs=500)
+    child = ChildRun(TrainJob(config=config))
+    events: list[Event] = []
+    for event in child.events():
+        events.append(event)
+        if isinstance(event, StepDone) and event.step == 2:
+            child.send("stop")
+    ended = events[-1]
+    assert isinstance(ended, Finished), ended
+    assert ended.stopped
+    assert lora_path(config).is_file()
+
+
+def test_a_killed_child_is_one_sentence_and_the_caller_lives_on(make_config: MakeConfig) -> None:
+    child = ChildRun(TrainJob(config=make_config(training__epochs=500)))
+    events: list[Event] = []
+    for event in child.events():
+        events.append(event)
+        if isinstance(event, StepDone):
+            assert child.pid is not None
+            os.kill(child.pid, 9)
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert "lack of memory" in failed.message
+    assert "continue" in failed.remedy
+
+
+def test_force_stop_ends_the_child_and_says_so(make_config: MakeConfig) -> None:
+    child = ChildRun(TrainJob(config=make_config(training__epochs=500)))
+    events: list[Event] = []
+    for event in child.events():
+        events.append(event)
+        if isinstance(event, StepDone):
+            child.kill()
+    assert isinstance(events[-1], Failed)
+    assert "as asked" in events[-1].message
+
+
+def test_a_kill_before_the_start_starts_nothing(make_config: MakeConfig) -> None:
+    child = ChildRun(TrainJob(config=make_config()))
+    child.kill()
+    assert [type(event) for event in child.events()] == [Failed]
+    assert child.pid is None
+
+
+def test_a_child_that_cannot_start_the_job_says_why(make_config: MakeConfig) -> None:
+    events = list(ChildRun(TrainJob(config=make_config(model__base=Path("/nowhere/模型")))).events())
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert "/nowhere/模型" in failed.message
+    assert "Traceback" in failed.detail
+
+
+def test_the_child_stops_and_saves_when_the_window_is_gone(make_config: MakeConfig) -> None:
+    config = make_config(training__epochs=500)
+    with subprocess.Popen(
+        worker_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        env=worker_environment(),
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(job_to_line(TrainJob(config=config)) + "\n")
+        child.stdin.flush()
+        last: Event | None = None
+        for line in child.stdout:
+            last = from_line(line)
+            if isinstance(last, StepDone) and not child.stdin.closed:
+                child.stdin.close()
+        assert isinstance(last, Finished), last
+        assert last.stopped
+        assert child.wait() == 0
+    assert lora_path(config).is_file()
+
+
+def test_what_libraries_print_goes_to_the_log_and_never_into_the_events() -> None:
+    code = (
+        "import os, sys\n"
+        "from core.worker import take_stdout\n"
+        "events = take_stdout()\n"
+        "print('a library speaks'); os.system('echo a program speaks'); sys.stdout.flush()\n"
+        "events.write('event\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=worker_environment(), check=True
+    )
+    assert done.stdout == "event\n"
+    assert "a library speaks" in done.stderr
+    assert "a program speaks" in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_lora(make_config: MakeConfig) -> None:
+    """SIGKILL at a random event, or a random moment after it; every run ends with the same file, bit for bit."""
+    whole = make_config(training__epochs=3, network__dropout=0.1, output__save_every_n_epochs=1)
+    assert isinstance(list(ChildRun(TrainJob(config=whole)).events())[-1], Finished)
+    expected = load_file(lora_path(whole))
+    told = [event.loss for event in RunFolder.of(whole).recorded() if isinstance(event, StepDone)]
+    chance = random.Random(2026)
+    kinds = (StepDone, StateSaved, LoraSaved)
+    for number in range(NUM_KILLS):
+        config = with_values(whole, {"output.folder": whole.output.folder.parent / f"killed {number}"})
+        after, delay_s = chance.randrange(1, 24), chance.random() * 0.4
+        killed = ChildRun(TrainJob(config=config))
+        timers: list[threading.Timer] = []
+        for count, _ in enumerate(killed.events(), start=1):
+            if count == after:
+                timers.append(threading.Timer(delay_s, killed.kill))
+                timers[0].start()
+        for timer in timers:
+            timer.join()
+        events = list(ChildRun(TrainJob(config=config, resume=True)).events())
+        assert isinstance(events[-1], Finished), events[-1]
+        loaded = load_file(lora_path(config))
+        assert loaded.keys() == expected.keys()
+        assert all(torch.equal(loaded[name], expected[name]) for name in expected), f"kill {number}"
+        recorded = RunFolder.of(config).recorded()
+        assert [event.loss for event in recorded if isinstance(event, StepDone)] == told
+        assert all(isinstance(from_line(to_line(event)), kinds) for event in recorded if isinstance(event, kinds))
+        assert not list(config.output.folder.rglob(".kiln-*.tmp"))

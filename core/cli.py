@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from core import __version__
-from core.config import load_config, with_values
+from core.config import TrainConfig, load_config, with_values
 from core.config.fields import field_specs
 from core.config.model import SamplingConfig
 from core.console import Reporter
@@ -191,16 +191,14 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
     if options.verb == "quick":
         return _quick(options, changes)
     if options.verb == "train":
-        config = load_config(_here(options.config))
-        return TrainJob(config=with_values(config, _typed(changes)) if changes else config)
+        return TrainJob(config=_changed(load_config(_here(options.config)), changes))
     if options.verb == "resume":
         from core.run_folder import RunFolder
 
         run = RunFolder.find(_here(options.run))
-        config = run.load_config()
         # The run may have been moved together with its output folder.
-        config = with_values(config, {"output.folder": run.path.parent.parent, **_typed(changes)})
-        return TrainJob(config=config, resume=True)
+        config = with_values(run.load_config(), {"output.folder": run.path.parent.parent})
+        return TrainJob(config=_changed(config, changes), resume=True)
     with _checked():
         if options.verb == "tag":
             return TagJob(
@@ -240,7 +238,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
             seed=options.seed,
             scan=scan_folder(pictures),
         )
-        return TrainJob(config=with_values(config, _typed(changes)) if changes else config)
+        return TrainJob(config=_changed(config, changes))
 
 
 def _sample(options: argparse.Namespace) -> SampleJob:
@@ -283,8 +281,11 @@ def _checked() -> Iterator[None]:
         ) from error
 
 
-def _typed(changes: dict[str, str]) -> dict[str, object]:
-    """Options as given in words; several lines of a list are separated by `|`, paths are relative to here."""
+def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
+    """The config with `--section.key value` applied.
+
+    Several lines of a list are separated by `|`; paths are relative to the current folder.
+    """
     specs = {spec.key: spec for spec in field_specs()}
     values: dict[str, object] = {}
     for key, text in changes.items():
@@ -293,7 +294,10 @@ def _typed(changes: dict[str, str]) -> dict[str, object]:
             values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
         else:
             values[key] = _here(Path(text)) if kind == "path" and text else text
-    return values
+    try:
+        return with_values(config, values)
+    except UserError as error:
+        raise WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy) from error
 
 
 def _base(path: Path) -> Path:

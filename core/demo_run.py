@@ -87,13 +87,19 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
             yield ended if isinstance(ended, Failed) else Finished(output=folder, stopped=True)
             return
     config = demo_config(prepared, folder)
-    before = yield from _measure(config, None, facts)
+    before = yield from _measure(config, None, facts, control)
+    if before is None:
+        yield Finished(output=folder, stopped=True)
+        return
     ended = yield from _part(TrainJob(config=config), control)
     if isinstance(ended, Failed) or ended.stopped or ended.output is None:
         yield ended
         return
     trained_s = ended.elapsed_s
-    after = yield from _measure(config, ended.output, facts)
+    after = yield from _measure(config, ended.output, facts, control)
+    if after is None:
+        yield Finished(output=ended.output, stopped=True)
+        return
     sheet = folder / "before_after.png"
     with replacing(sheet) as temporary:
         contact_sheet(before, after, facts, config).save(temporary, format="PNG")
@@ -162,6 +168,8 @@ def _measure(config: TrainConfig, lora: Path | None, facts: DemoFacts) -> Genera
     drawn: list[list[Image]] = [[], []]
     for kind in (0, 1):
         for index in range(NUM_PICTURES):
+            if control.stop_requested:
+                return None
             prompt = facts.prompts[index % len(facts.prompts)]
             if kind == 1:
                 prompt = without_trigger(prompt, facts.trigger)

@@ -37,12 +37,14 @@ def bucket_sizes(resolution: int, step: int = 64, max_aspect: float = 2.0) -> tu
     """
     area = resolution * resolution
     sizes: set[Size] = set()
-    for short in range(step, resolution + 1, step):
+    for short in reversed(range(step, resolution + 1, step)):  # From the square to longer and longer shapes.
         fitting = area // short // step * step
         allowed = int(short * max_aspect + 1e-6) // step * step
         long = min(fitting, allowed)
         if fitting <= allowed or short * long >= _LEAST_AREA * area:
             sizes |= {(short, long), (long, short)}
+        if fitting > allowed:  # From here on all have the longest shape, with fewer and fewer pixels.
+            break
     if not sizes:
         side = resolution // step * step or resolution // 8 * 8
         sizes.add((side, side))

@@ -179,7 +179,7 @@ def _explained(path: Path, head: bytes, error: Exception) -> UserError:
                 )
             if head[offset : offset + len(magic)] == magic:
                 return UserError(
-                    "{name} is a {kind} file, which Kiln does not read.",
+                    "{name} is in {kind} format, which Kiln does not read.",
                     remedy="Save it as PNG or JPG with a picture program.",
                     name=name,
                     kind=kind,
@@ -200,7 +200,7 @@ def _explained(path: Path, head: bytes, error: Exception) -> UserError:
 def unsupported(path: Path) -> UserError:
     """For a picture that is known by its ending to be of a kind that Kiln does not read."""
     return UserError(
-        "{name} is a {kind} file, which Kiln does not read.",
+        "{name} is in {kind} format, which Kiln does not read.",
         remedy="Save it as PNG or JPG with a picture program.",
         name=path.name,
         kind=path.suffix[1:].upper(),

@@ -60,7 +60,7 @@ def usable(scan: Scan) -> tuple[ImageRecord, ...]:
     """
     if not scan.records:
         raise UserError(
-            "None of the {number} pictures in {folder} can be used. The first: {problem}",
+            "None of the pictures in {folder} can be used; {number} were found. The first: {problem}",
             remedy="Replace the damaged files, or choose another folder.",
             number=len(scan.problems),
             folder=scan.folder,

@@ -7,6 +7,7 @@ itself, its path, its bytes until then (base64, null when there was no file) and
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -52,18 +53,28 @@ class CaptionBackup:
         """Note what a caption file holds, right before it is replaced.
 
         Raises:
-            OSError: The backup cannot be written; leave the caption alone then.
+            UserError: The backup cannot be written; the caption must be left alone then.
         """
-        file = self._file or self._create()
         entry = {
             "caption": str(caption.absolute()),
             "before": None if before is None else base64.b64encode(before).decode(),
             "after": _digest(after),
         }
-        file.write(json.dumps(entry, ensure_ascii=True) + "\n")
-        file.flush()
-        if before is not None:
-            os.fsync(file.fileno())
+        try:
+            file = self._file or self._create()
+            file.write(json.dumps(entry, ensure_ascii=True) + "\n")
+            file.flush()
+            if before is not None:
+                os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise explain(error) or error from error
+            raise UserError(
+                "The captions cannot be backed up to {folder}, so {name} was left as it is.",
+                remedy="Make that folder writable, or set KILN_HOME to a folder of your own and start Kiln again.",
+                folder=backup_folder(),
+                name=caption.name,
+            ) from error
 
     def _create(self) -> TextIO:
         folder = backup_folder()

@@ -67,6 +67,7 @@ def demo_config(pictures: Path, output: Path) -> TrainConfig:
             "dataset.trigger_word": facts.trigger,
             "dataset.shuffle_tags": True,
             "sampling.prompts": facts.prompts[:3],
+            "sampling.every_n_steps": 76,
             "output.save_every_n_epochs": 4,
         },
     )

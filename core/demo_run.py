@@ -148,8 +148,10 @@ def has_learned(before: Measured, after: Measured) -> bool:
     return fell >= LEAST_LOSS_FALL and after.trait_score - before.trait_score >= LEAST_TRAIT_RISE
 
 
-def _measure(config: TrainConfig, lora: Path | None, facts: DemoFacts) -> Generator[Event, None, Measured]:
-    """Measure the starter model, with the LoRA when given; the generator returns `Measured`."""
+def _measure(
+    config: TrainConfig, lora: Path | None, facts: DemoFacts, control: Control
+) -> Generator[Event, None, Measured | None]:
+    """Measure the starter model, with the LoRA when given; the generator returns nothing after a stop."""
     yield StageStarted(stage="load")
     from core.families.base import family
     from core.lora.file import load_lora

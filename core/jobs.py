@@ -22,7 +22,7 @@ class TagOptions(Section):
 
     tagger: Path = Field(
         Path(),
-        title="Tagger",
+        title="Tagger model",
         description="A folder with model.onnx and selected_tags.csv; empty for the starter tagger.",
         json_schema_extra=form(widget="folder"),
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from core.dataset.headers import TURNS, orientation_of, webp_header
 from core.dataset.records import ImageRecord, Problem
 from core.errors import UserError
 
@@ -57,11 +57,11 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     with _file(path) as (file, head):
         if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            size_px, orientation = _webp_header(file, head)  # Pillow would allocate the whole canvas.
+            size_px, orientation = webp_header(file, head)  # Pillow would allocate the whole canvas.
             _check_size(path, size_px)
         else:
             with _pillow().open(file, formats=_FORMATS) as picture:
-                size_px, orientation = picture.size, _orientation(picture, file)
+                size_px, orientation = picture.size, orientation_of(picture, file)
                 _check_size(path, size_px)
     return (size_px[1], size_px[0]) if orientation >= 5 else size_px
 
@@ -75,13 +75,13 @@ def open_image(path: Path) -> Image:
     pillow = _pillow()
     with _file(path) as (file, head):
         if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            _check_size(path, _webp_header(file, head)[0])
+            _check_size(path, webp_header(file, head)[0])
             file.seek(0)
         with pillow.open(file, formats=_FORMATS) as picture:
             _check_size(path, picture.size)
-            orientation = _orientation(picture, file)
+            orientation = orientation_of(picture, file)
             picture.load()
-            turn = _TURNS.get(orientation)
+            turn = TURNS.get(orientation)
             image = _to_rgb(picture)
     if turn is not None:
         image = image.transpose(pillow.Transpose[turn])
@@ -221,87 +221,7 @@ def _check_size(path: Path, size_px: tuple[int, int]) -> None:
         )
 
 
-# --- headers ------------------------------------------------------------------------------------------------------
-
-_TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-
-
-def _orientation(picture: ImageFile, file: BinaryIO) -> int:
-    """The EXIF orientation, 1 to 8. Read here because Pillow prints warnings and decodes PNG files to find it."""
-    exif = picture.info.get("exif")
-    if exif is None and picture.format == "PNG":
-        exif = _late_png_exif(file)
-    return exif_orientation(exif) if isinstance(exif, bytes) else 1
-
-
-def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, in a block of EXIF data; 1 when there is none or the block is damaged."""
-    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", tiff, 4)
-        (num_entries,) = struct.unpack_from(order + "H", tiff, directory)
-        for index in range(num_entries):
-            entry = directory + 2 + 12 * index
-            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
-            if tag == 0x0112:
-                (value,) = struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}.get(kind, "H"), tiff, entry + 8)
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
-
-
-def _late_png_exif(file: BinaryIO) -> bytes | None:
-    """The EXIF block of a PNG that stands behind the pixels, where a reader of headers does not come by."""
-    place = file.tell()
-    try:
-        file.seek(0, io.SEEK_END)
-        file.seek(max(0, file.tell() - 8192))
-        tail = file.read()
-    finally:
-        file.seek(place)
-    at = tail.rfind(b"eXIf")
-    if at < 4:
-        return None
-    (length,) = struct.unpack_from(">I", tail, at - 4)
-    return tail[at + 4 : at + 4 + length] if at + 8 + length <= len(tail) else None
-
-
-def _webp_header(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int]:
-    """Size and EXIF orientation of a WebP file."""
-    (riff_bytes,) = struct.unpack_from("<I", head, 4)
-    file.seek(0, io.SEEK_END)
-    if file.tell() < riff_bytes + 8:
-        raise EOFError("truncated WebP")
-    chunk = head[12:16]
-    if chunk == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack_from("<HH", head, 26)
-        return (width & 0x3FFF, height & 0x3FFF), 1
-    if chunk == b"VP8L" and head[20] == 0x2F:
-        (bits,) = struct.unpack_from("<I", head, 21)
-        return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), 1
-    if chunk != b"VP8X":
-        raise ValueError("not a WebP file")
-    size_px = (int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1)
-    place = 12
-    while head[20] & 0x08 and place + 8 <= riff_bytes + 8:  # The flag says that there is EXIF data somewhere.
-        file.seek(place)
-        name, num_bytes = struct.unpack("<4sI", file.read(8))
-        if name == b"EXIF":
-            return size_px, exif_orientation(file.read(num_bytes))
-        place += 8 + num_bytes + num_bytes % 2
-    return size_px, 1
+# --- pixels -------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -317,9 +237,6 @@ def _pillow() -> ModuleType:
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image
-
-
-# --- pixels -------------------------------------------------------------------------------------------------------
 
 
 def _to_rgb(picture: ImageFile) -> Image:

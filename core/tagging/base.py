@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
@@ -49,8 +49,11 @@ class Tagger(Protocol):
             UserError: A file is missing, damaged, or does not belong to the other.
         """
 
-    def tag(self, images: Sequence[Image], *, least_score: float = 0.0) -> list[list[ScoredTag]]:
-        """For each picture (RGB) all tags with at least that score, the most certain first."""
+    def tag(self, images: Iterable[Image], *, least_score: float = 0.0) -> list[list[ScoredTag]]:
+        """For each picture (RGB) all tags with at least that score, the most certain first.
+
+        Pictures are taken one by one, so that a generator keeps only one decoded at a time.
+        """
 
 
 @cache

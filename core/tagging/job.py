@@ -64,7 +64,12 @@ def tag_folder(job: TagJob, control: Control) -> Iterator[Event]:
             yield StageStarted(stage="load")
             tagger = load_tagger(STARTER_TAGGER if options.tagger == Path() else options.tagger)
             yield Notice(message=tr("Tagging on {device}.", device=tagger.device))
-            stopped = yield from _tag(waiting, tagger, options, backup, control)
+            try:
+                stopped = yield from _tag(waiting, tagger, options, backup, control)
+            except UserError:
+                if backup.path is not None:
+                    yield Notice(message=tr("What the captions were before is kept in {file}.", file=backup.path))
+                raise
         else:
             yield Notice(message=tr("All pictures have a caption already; nothing was changed."))
     yield Finished(output=backup.path, stopped=stopped, elapsed_s=time.monotonic() - started)
@@ -77,10 +82,9 @@ def _tag(
     least_score = min(options.threshold, options.character_threshold)
 
     def look(batch: list[ImageRecord]) -> list[list[ScoredTag] | UserError]:
-        opened = [_opened(record) for record in batch]
-        images = [image for image in opened if not isinstance(image, UserError)]
-        scored = iter(tagger.tag(images, least_score=least_score))
-        return [image if isinstance(image, UserError) else next(scored) for image in opened]
+        unreadable: dict[int, UserError] = {}
+        scored = iter(tagger.tag(_opened(batch, unreadable), least_score=least_score))
+        return [unreadable[index] if index in unreadable else next(scored) for index in range(len(batch))]
 
     yield StageStarted(stage="tag", total=len(records))
     begun, done = time.monotonic(), 0
@@ -109,11 +113,13 @@ def _one_per_caption(records: tuple[ImageRecord, ...]) -> list[ImageRecord]:
     return list(first.values())
 
 
-def _opened(record: ImageRecord) -> Image | UserError:
-    try:
-        return load_image(record)
-    except UserError as error:
-        return error
+def _opened(records: list[ImageRecord], unreadable: dict[int, UserError]) -> Iterator[Image]:
+    """The pictures, one decoded at a time; those that cannot be read go into the dictionary by their place."""
+    for index, record in enumerate(records):
+        try:
+            yield load_image(record)
+        except UserError as error:
+            unreadable[index] = error
 
 
 def _write(record: ImageRecord, scored: list[ScoredTag], options: TagOptions, backup: CaptionBackup) -> Event:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -78,14 +79,14 @@ class WD14:
         calls = _parallel_calls() if device == "CPU" else min(8, num_cores())
         return cls(session, size, tags, device, batch_size, calls)
 
-    def tag(self, images: Sequence[Image], *, least_score: float = 0.0) -> list[list[ScoredTag]]:
+    def tag(self, images: Iterable[Image], *, least_score: float = 0.0) -> list[list[ScoredTag]]:
         """For each picture (RGB) all tags with at least that score, the most certain first."""
         import numpy as np
 
         found: list[list[ScoredTag]] = []
-        for start in range(0, len(images), self.batch_size):
-            batch = np.stack([tagger_square(image, self.size) for image in images[start : start + self.batch_size]])
-            for scores in self._scores(batch.astype(np.float32)):
+        squares = (tagger_square(image, self.size) for image in images)
+        while batch := list(islice(squares, self.batch_size)):
+            for scores in self._scores(np.stack(batch).astype(np.float32)):
                 order = np.argsort(-scores, kind="stable")
                 # Rounded so that float32's nearest to 0.35 is 0.35.
                 certain = scores[order].astype(np.float64).round(7).tolist()

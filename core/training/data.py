@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.config.model import DatasetConfig
-from core.dataset.buckets import assign, bucket_sizes
+from core.dataset.buckets import assign, training_sizes
 from core.dataset.captions import join_tags, split_tags
 from core.dataset.records import ImageRecord, Scan, automatic_repeats
 
@@ -34,15 +34,12 @@ class Shown:
 
 def examples_of(scan: Scan, config: DatasetConfig) -> list[Example]:
     """All pictures of a folder as training examples."""
-    if config.fit == "crop":
-        buckets: tuple[tuple[int, int], ...] = ((config.resolution, config.resolution),)
-    else:
-        buckets = bucket_sizes(config.resolution, config.bucket_step, config.max_aspect)
+    sizes = training_sizes(config.resolution, config.fit, config.bucket_step, config.max_aspect)
     flat = config.repeats or automatic_repeats(len(scan.records))
     return [
         Example(
             record=record,
-            size_px=assign(record.size_px, buckets),
+            size_px=assign(record.size_px, sizes),
             repeats=record.repeats or flat,
             caption=full_caption(record, config.trigger_word),
         )

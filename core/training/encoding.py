@@ -11,7 +11,7 @@ import torch
 
 from core.cache import DiskCache, content_hash, key_of, weights_hash
 from core.dataset.buckets import fit_image
-from core.dataset.images import open_image
+from core.dataset.images import load_image
 from core.errors import UserError, explain
 from core.events import Event, Notice, StageProgress
 from core.models import weight_file
@@ -118,7 +118,7 @@ def pixels_of(example: Example, *, mirrored: bool) -> Tensor:
     import numpy as np
     from PIL import ImageOps
 
-    image = fit_image(open_image(example.record.path), example.size_px)
+    image = fit_image(load_image(example.record), example.size_px)
     if mirrored:
         image = ImageOps.mirror(image)
     array = np.asarray(image, dtype=np.float32) / 127.5 - 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
 from collections.abc import Iterator
@@ -102,3 +103,10 @@ def test_the_system_s_language_is_found(monkeypatch: pytest.MonkeyPatch, value: 
 @pytest.mark.parametrize("language", list(MANUALS))
 def test_the_manual_is_up_to_date(language: text.Language) -> None:
     assert MANUALS[language].read_text(encoding="utf-8") == manual(language), "run: python -m core.config.reference"
+
+
+def test_no_sentence_has_two_translations() -> None:
+    seen: dict[str, str] = {}
+    for file in sorted((ROOT / "resources" / "translations" / "zh_CN").glob("*.json")):
+        for english, chinese in json.loads(file.read_text(encoding="utf-8")).items():
+            assert seen.setdefault(english, chinese) == chinese, f"{english!r} in {file.name}"

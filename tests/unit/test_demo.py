@@ -1,0 +1,82 @@
+"""The demo's own parts: its settings, its judgement and its page. The whole demo is an end-to-end test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.control import Control
+from core.demo import copy_demo, demo_config, demo_facts
+from core.demo_run import Measured, contact_sheet, demo, has_learned, summary, without_trigger
+from core.events import Failed
+from core.paths import STARTER_DEMO
+from core.text import set_language
+
+
+def measured(loss: float, score: float) -> Measured:
+    traits = dict.fromkeys(demo_facts().traits, score)
+    pictures = [Image.new("RGB", (128, 128), "#6fd3d8")] * 8
+    return Measured(
+        held_out_loss=loss,
+        traits=traits,
+        traits_untriggered=dict.fromkeys(traits, 0.1),
+        pictures=pictures,
+        pictures_untriggered=pictures,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "learned"),
+    [((0.05, 0.8), True), ((0.09, 0.8), False), ((0.05, 0.3), False), ((0.12, 0.05), False)],
+    ids=["both", "loss only a little", "traits only a little", "neither"],
+)
+def test_learning_needs_the_loss_to_fall_and_the_traits_to_appear(after: tuple[float, float], learned: bool) -> None:
+    assert has_learned(measured(0.1, 0.05), measured(*after)) is learned
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_gives_the_figures_as_they_are(tmp_path: Path, language: str) -> None:
+    set_language(language)  # type: ignore[arg-type]
+    lora = tmp_path / "miru.safetensors"
+    lora.write_bytes(bytes(1_500_000))
+    config = demo_config(tmp_path, tmp_path)
+    before, after = measured(0.1, 0.05), measured(0.0512, 0.8)
+    text = summary(before, after, demo_facts(), config, lora, 100.0, 200.0)
+    for figure in ("0.1000", "0.0512", "| 0.05 | 0.80 |", "49 %", "0.75", "1.50 MB", "1:40", "3:20"):
+        assert figure in text, figure
+    assert ("NOT" in text or "没有" in text) is False
+    worse = summary(before, measured(0.099, 0.06), demo_facts(), config, lora, 100.0, 200.0)
+    assert "NOT" in worse or "没有" in worse
+
+
+def test_the_sheet_shows_three_rows_of_eight(tmp_path: Path) -> None:
+    sheet = contact_sheet(measured(0.1, 0.1), measured(0.1, 0.1), demo_facts(), demo_config(tmp_path, tmp_path))
+    assert sheet.width > 8 * 128
+    assert sheet.height > 3 * 128
+
+
+def test_prompts_call_her_by_the_trigger_word_alone() -> None:
+    facts = demo_facts()
+    for prompt in facts.prompts:
+        assert facts.trigger in prompt.split(", ")
+        assert not set(facts.traits) & set(prompt.split(", "))
+        assert facts.trigger not in without_trigger(prompt, facts.trigger)
+
+
+def test_the_copy_is_the_user_s_own_and_what_is_there_stays(tmp_path: Path) -> None:
+    target = copy_demo(tmp_path / "演示 demo")
+    assert {file.name for file in target.iterdir()} == {file.name for file in STARTER_DEMO.iterdir()}
+    mine = sorted(target.iterdir())[0]
+    mine.write_bytes(b"mine now")
+    copy_demo(target)
+    assert mine.read_bytes() == b"mine now"
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (failed,) = demo(tmp_path, Control())
+    assert isinstance(failed, Failed)
+    assert "not empty" in failed.message
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]

@@ -65,6 +65,7 @@ def demo_config(pictures: Path, output: Path) -> TrainConfig:
         config,
         {
             "dataset.trigger_word": facts.trigger,
+            "dataset.absorbed_tags": facts.traits,
             "dataset.shuffle_tags": True,
             "sampling.prompts": facts.prompts[:3],
             "sampling.every_n_steps": 76,

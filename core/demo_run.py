@@ -168,15 +168,14 @@ def _measure(
     pipeline = model_family.pipeline(parts)
     yield StageStarted(stage="sample", total=2 * NUM_PICTURES)
     drawn: list[list[Image]] = [[], []]
-    for kind in (0, 1):
-        for index in range(NUM_PICTURES):
+    prompts = list(facts.prompts)
+    for kind, asked in enumerate((prompts, [without_trigger(prompt, facts.trigger) for prompt in prompts])):
+        for first in range(0, NUM_PICTURES, len(asked)):
             if control.stop_requested:
                 return None
-            prompt = facts.prompts[index % len(facts.prompts)]
-            if kind == 1:
-                prompt = without_trigger(prompt, facts.trigger)
-            drawn[kind].append(draw(pipeline, prompt, FIRST_SEED + index, config.sampling))
-            yield StageProgress(stage="sample", done=kind * NUM_PICTURES + index + 1, total=2 * NUM_PICTURES)
+            seeds = range(FIRST_SEED + first, FIRST_SEED + first + len(asked))
+            drawn[kind] += draw(pipeline, asked, seeds, config.sampling)
+            yield StageProgress(stage="sample", done=sum(map(len, drawn)), total=2 * NUM_PICTURES)
     return Measured(
         held_out_loss=loss,
         traits=trait_scores(drawn[0], facts.traits),

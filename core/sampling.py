@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from core.jobs import SampleJob
 
 
-def draw(pipeline: Any, prompt: str, seed: int, sampling: SamplingConfig) -> Image:
-    """One picture. The same seed gives the same picture on the same kind of device.
+def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: SamplingConfig) -> list[Image]:
+    """One picture for each prompt, all in one batch.
 
     Args:
         pipeline: From `Family.pipeline`.
-        prompt: What to draw.
-        seed: Of the first noise, which is made on the CPU and so is the same on every device.
+        prompts: What to draw.
+        seeds: Of each picture's first noise, which is made on the CPU and so is the same on every device.
         sampling: Size, steps, guidance and negative prompt.
     """
     import torch
 
     with torch.no_grad():
-        image: Image = pipeline(
-            prompt,
-            negative_prompt=sampling.negative_prompt or None,
+        images: list[Image] = pipeline(
+            list(prompts),
+            negative_prompt=[sampling.negative_prompt] * len(prompts) if sampling.negative_prompt else None,
             width=sampling.width,
             height=sampling.height,
             num_inference_steps=sampling.denoising_steps,
             guidance_scale=sampling.guidance,
-            generator=torch.Generator().manual_seed(seed),
-        ).images[0]
-    return image
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        ).images
+    return images
 
 
 def save_picture(image: Image, path: Path, prompt: str, seed: int) -> None:
@@ -106,7 +106,7 @@ def sample(job: SampleJob, control: Control) -> Iterator[Event]:
             return
         seed = job.sampling.seed + index
         with autocast:
-            image = draw(pipeline, prompt, seed, job.sampling)
+            (image,) = draw(pipeline, [prompt], [seed], job.sampling)
         path = _free_path(job.target / f"{index + 1:03d}_{seed}.png")
         save_picture(image, path, prompt, seed)
         yield SampleReady(step=0, index=index, prompt=prompt, seed=seed, image=path)

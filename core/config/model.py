@@ -52,6 +52,13 @@ class DatasetConfig(Section):
         description="Put in front of every caption in training; write it in a prompt to call the character.",
         json_schema_extra=form(also=("class_tokens", "activation text")),
     )
+    absorbed_tags: tuple[str, ...] = Field(
+        (),
+        title="Absorbed tags",
+        description="Tags that are left out in training, so that the trigger word learns what they name: list here "
+        "what the character always has. The caption files keep them.",
+        json_schema_extra=form(widget="text", also=("prune tags",)),
+    )
     repeats: int = Field(
         0,
         ge=0,

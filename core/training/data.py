@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from core.config.model import DatasetConfig
 from core.dataset.buckets import assign, training_sizes
-from core.dataset.captions import join_tags, split_tags
+from core.dataset.captions import join_tags, split_tags, tag_key
 from core.dataset.records import ImageRecord, Scan, automatic_repeats
 
 
@@ -41,16 +41,22 @@ def examples_of(scan: Scan, config: DatasetConfig) -> list[Example]:
             record=record,
             size_px=assign(record.size_px, sizes),
             repeats=record.repeats or flat,
-            caption=full_caption(record, config.trigger_word),
+            caption=full_caption(record, config),
         )
         for record in scan.records
     ]
 
 
-def full_caption(record: ImageRecord, trigger_word: str) -> str:
-    """The caption as it is trained: the trigger word in front; folder words stand in for a missing caption."""
+def full_caption(record: ImageRecord, config: DatasetConfig) -> str:
+    """The caption as it is trained: the trigger word in front, absorbed tags left out.
+
+    The words of a folder named like `10_name` stand in for a missing caption.
+    """
     text = record.caption if record.caption else record.class_tokens
-    trigger = trigger_word.strip()
+    if config.absorbed_tags:
+        absorbed = {tag_key(tag) for tag in config.absorbed_tags}
+        text = join_tags(tag for tag in split_tags(text) if tag_key(tag) not in absorbed)
+    trigger = config.trigger_word.strip()
     if not trigger or trigger in split_tags(text):
         return text
     return f"{trigger}, {text}" if text else trigger

@@ -319,7 +319,7 @@ class Session:
                         return
                     seed = sampling.seed + index
                     with accelerator.autocast():
-                        image = draw(pipeline, prompt, seed, sampling)
+                        (image,) = draw(pipeline, [prompt], [seed], sampling)
                     path = self.run.sample_path(step, index)
                     save_picture(image, path, prompt, seed)
                     yield SampleReady(step=step, index=index, prompt=prompt, seed=seed, image=path)

@@ -49,6 +49,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         vae_batch=2,
         vae_pictures=4,
         tagger_steps=2,
+        tagger_shapes_steps=0,
         tagger_batch=6,
         tagger_round_trips=4,
         num_pictures=6,
@@ -216,7 +217,7 @@ def test_denoising_needs_no_qt() -> None:
 
 def test_tagger_trains_resumes_and_keeps_the_contract(trained_vae: Recipe) -> None:
     train_tagger.train_tagger(trained_vae)
-    train_tagger.train_tagger(replace(trained_vae, tagger_steps=3))
+    train_tagger.train_tagger(replace(trained_vae, tagger_shapes_steps=1))
     assert torch.load(trained_vae.tagger_state)["step"] == 3
     tagger = PackTagger(trained_vae.tagger)
     probabilities = tagger(np.zeros((2, 128, 128, 3), np.uint8))

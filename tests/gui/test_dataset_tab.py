@@ -1,0 +1,452 @@
+"""The dataset page: the grid, captions that are never lost, filters, problems, and pictures read in the background."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPixmap
+from pytestqt.qtbot import QtBot
+
+from app.project import Project
+from app.settings import Settings
+from app.tabs.dataset import CONTENT, WELCOME, DatasetTab, summary
+from app.widgets import thumbnails
+from app.widgets.card import two_lines
+from app.widgets.thumbnails import PictureKey, PixmapCache, ThumbnailLoader, read_picture
+from core.dataset.records import ImageRecord, Scan
+
+CONTROL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, project: Project, settings: Settings):
+    made = DatasetTab(project, settings)
+    qtbot.addWidget(made)
+    made.resize(1060, 780)
+    with qtbot.waitExposed(made):
+        made.show()
+    yield made
+    made.shut_down()
+
+
+@pytest.fixture
+def open_tab(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> DatasetTab:
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(pictures)
+    return tab
+
+
+def caption_file(pictures: Path, number: int) -> Path:
+    return pictures / f"picture_{number}.txt"
+
+
+def shown(tab: DatasetTab) -> list[str]:
+    model = tab.grid.images
+    return [model.index(row).data() for row in range(model.rowCount())]
+
+
+# Opening
+
+
+def test_without_a_folder_there_are_two_ways_to_begin(
+    tab: DatasetTab, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tab._pages.currentIndex() == WELCOME
+    chosen = []
+    monkeypatch.setattr(DatasetTab, "choose_folder", lambda self: chosen.append("folder"))
+    assert tab.open_choice.button.text() == "Open a folder of pictures"
+    assert tab.demo_choice.button.text() == "Try the demo"
+
+
+def test_demo_opens_a_copy_with_settings_that_train_it(qtbot: QtBot, tab: DatasetTab, project: Project) -> None:
+    with qtbot.waitSignal(project.folder_changed, timeout=20000):
+        tab.demo_choice.button.click()
+    assert project.folder.is_relative_to(Path.home())
+    assert len(project.scan.records) == 30
+    assert project.config.dataset.folder == project.folder
+    assert project.config.model.base.name == "model"
+    assert project.config.dataset.trigger_word
+
+
+def test_settings_of_before_the_demo_come_back(
+    qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    project.change({"dataset.trigger_word": "mine", "training.epochs": 7})
+    with qtbot.waitSignal(project.folder_changed, timeout=20000):
+        project.open_demo()
+    assert project.config.dataset.trigger_word != "mine"
+    project.save()
+    again = Project()
+    with qtbot.waitSignal(again.folder_changed):
+        again.open_folder(pictures)
+    assert again.config.dataset.trigger_word == "mine"
+    assert again.config.training.epochs == 7
+    assert again.config.dataset.folder == pictures
+
+
+def test_open_folder_fills_the_page(open_tab: DatasetTab, project: Project, pictures: Path) -> None:
+    assert open_tab._pages.currentIndex() == CONTENT
+    assert shown(open_tab) == [f"picture_{number}.png" for number in range(6)]
+    assert open_tab.editor.record.path.name == "picture_0.png"
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0"
+    assert "6 pictures" in open_tab._summary.text()
+    assert "4 with captions" in open_tab._summary.text()
+    assert open_tab.only_buttons["uncaptioned"].text() == "No caption 2"
+    assert project.config.dataset.folder == pictures
+
+
+def test_names_in_every_script(qtbot: QtBot, tab: DatasetTab, project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "图片 pictures 🎨"
+    folder.mkdir()
+    Image.new("RGB", (32, 32)).save(folder / "少女 😀.png")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(folder)
+    assert shown(tab) == ["少女 😀.png"]
+    qtbot.waitUntil(lambda: tab.loader.get(tab.grid.thumbnail_key(project.scan.records[0])) is not None)
+
+
+def test_folder_without_pictures_says_so(qtbot: QtBot, tab: DatasetTab, project: Project, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with qtbot.waitSignal(project.problem) as told:
+        project.open_folder(tmp_path / "empty")
+    assert "no picture" in told.args[0]
+    assert told.args[1]
+    assert tab._pages.currentIndex() == WELCOME
+
+
+def test_folder_of_only_damaged_pictures_shows_why(
+    qtbot: QtBot, tab: DatasetTab, project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "all broken").mkdir()
+    (tmp_path / "all broken" / "one.png").write_bytes(b"no picture")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(tmp_path / "all broken")
+    assert tab._nothing._title.text() == "No pictures here"
+    assert tab.problems.isVisible()
+    assert not tab.next_button.isVisible()
+
+
+def test_damaged_files_are_listed(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"no picture")
+    (pictures / "empty.jpg").write_bytes(b"")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(pictures)
+    assert len(shown(tab)) == 6
+    assert {problem.path.name for problem in tab.problems.model.problems} == {"broken.png", "empty.jpg"}
+    assert tab.problems.isVisible()
+    assert tab.problems.fold_button.text() == "2 files cannot be used"
+    assert not tab.problems.view.isVisible()
+    tab.problems.fold_button.click()
+    assert tab.problems.view.isVisible()
+
+
+def test_later_folder_wins(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (32, 32)).save(other / "only.png")
+    project.open_folder(pictures)
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(other)
+    qtbot.waitUntil(lambda: not project.is_scanning)
+    assert shown(tab) == ["only.png"]
+
+
+# Captions
+
+
+def test_caption_is_saved_on_moving_on(qtbot: QtBot, open_tab: DatasetTab, pictures: Path) -> None:
+    open_tab.editor.text.setPlainText("blue hair, hat")
+    assert open_tab.editor.is_edited
+    open_tab.grid.move_by(1)
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "blue hair, hat"
+    assert open_tab.editor.record.path.name == "picture_1.png"
+    assert open_tab.grid.images.record(0).caption == "blue hair, hat"
+
+
+def test_keys_inside_the_editor(qtbot: QtBot, open_tab: DatasetTab, pictures: Path) -> None:
+    text = open_tab.editor.text
+    open_tab.activateWindow()
+    qtbot.waitUntil(open_tab.isActiveWindow)
+    text.setFocus()
+    qtbot.keyClick(text, Qt.Key.Key_Down, CONTROL)
+    assert open_tab.editor.record.path.name == "picture_1.png"
+    assert text.hasFocus()
+    qtbot.keyClicks(text, "smile, ")
+    qtbot.keyClick(text, Qt.Key.Key_S, CONTROL)
+    assert caption_file(pictures, 1).read_text(encoding="utf-8") == "smile, 1girl, red hair, number 1"
+    assert text.textCursor().position() == len("smile, ")
+    qtbot.keyClick(text, Qt.Key.Key_Up, CONTROL)
+    assert open_tab.editor.record.path.name == "picture_0.png"
+    qtbot.keyClick(text, Qt.Key.Key_Escape)
+    assert open_tab.grid.hasFocus()
+    qtbot.keyClick(open_tab.grid, Qt.Key.Key_Right)
+    assert open_tab.editor.record.path.name == "picture_1.png"
+
+
+def test_caption_is_saved_when_the_focus_leaves(qtbot: QtBot, open_tab: DatasetTab, pictures: Path) -> None:
+    open_tab.activateWindow()
+    qtbot.waitUntil(open_tab.isActiveWindow)
+    open_tab.editor.text.setFocus()
+    qtbot.keyClicks(open_tab.editor.text, "new, ")
+    open_tab.search.setFocus()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8").startswith("new, 1girl")
+
+
+def test_undo_returns_every_byte(qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path) -> None:
+    file = caption_file(pictures, 0)
+    original = b"\xef\xbb\xbf1girl,  red hair \r\n"
+    file.write_bytes(original)
+    project.reload_captions([pictures / "picture_0.png"])
+    project.save_caption(pictures / "picture_0.png", "something else")
+    project.save_caption(pictures / "picture_5.png", "was none")
+    assert caption_file(pictures, 5).is_file()
+    open_tab.editor.undo()
+    assert not caption_file(pictures, 5).exists()
+    open_tab.editor.undo()
+    assert file.read_bytes() == original
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair"
+    assert not project.can_undo_caption
+
+
+def test_undo_takes_back_what_is_typed_first(open_tab: DatasetTab, project: Project) -> None:
+    open_tab.editor.text.setPlainText("typed")
+    open_tab.editor.undo()
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0"
+    assert not open_tab.editor.is_edited
+
+
+def test_looking_at_pictures_writes_nothing(open_tab: DatasetTab, pictures: Path) -> None:
+    before = {file: file.read_bytes() for file in pictures.iterdir()}
+    for _ in range(8):
+        open_tab.grid.move_by(1)
+    open_tab.flush()
+    assert {file: file.read_bytes() for file in pictures.iterdir()} == before
+
+
+def test_text_that_cannot_be_written_stays(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("app.project.write_caption", refuse)
+    open_tab.editor.text.setPlainText("precious")
+    with qtbot.waitSignal(project.problem) as told:
+        open_tab.flush()
+    assert "may not write" in told.args[0]
+    assert open_tab.editor.is_edited
+    assert open_tab.editor.text.toPlainText() == "precious"
+
+
+def test_caption_in_another_encoding_is_shown_and_marked(
+    qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    caption_file(pictures, 0).write_bytes("少女, 红发".encode("gb18030"))
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(pictures)
+    assert tab.editor.text.toPlainText() == "少女, 红发"
+    assert tab.editor._problem.isVisible()
+    assert tab.only_buttons["odd"].isVisible()
+    tab.only_buttons["odd"].click()
+    assert shown(tab) == ["picture_0.png"]
+    tab.editor.text.setPlainText("少女, 红发, 帽子")
+    tab.flush()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "少女, 红发, 帽子"
+    assert not tab.editor._problem.isVisible()
+
+
+def test_change_by_another_program_is_seen_on_rescan(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    open_tab.grid.move_by(2)
+    caption_file(pictures, 2).write_text("from outside", encoding="utf-8")
+    Image.new("RGB", (32, 32)).save(pictures / "a_new_one.png")
+    with qtbot.waitSignal(project.records_changed):
+        open_tab.rescan()
+    assert open_tab.editor.record.path.name == "picture_2.png"
+    assert open_tab.editor.text.toPlainText() == "from outside"
+    assert len(shown(open_tab)) == 7
+
+
+def test_rescan_keeps_what_is_typed(qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path) -> None:
+    open_tab.editor.text.setPlainText("typed just now")
+    with qtbot.waitSignal(project.records_changed):
+        open_tab.rescan()
+    assert open_tab.editor.text.toPlainText() == "typed just now"
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "typed just now"
+
+
+# Filter
+
+
+def test_filter_by_words_and_by_missing_captions(qtbot: QtBot, open_tab: DatasetTab) -> None:
+    open_tab.search.setText("RED number 3")
+    qtbot.waitUntil(lambda: shown(open_tab) == ["picture_3.png"])
+    assert open_tab.editor.record.path.name == "picture_3.png"
+    open_tab.search.setText("nothing like it")
+    qtbot.waitUntil(lambda: open_tab._views.currentIndex() == 1)
+    assert open_tab.editor.record is None
+    open_tab._clear_button.click()
+    assert len(shown(open_tab)) == 6
+    open_tab.only_buttons["uncaptioned"].click()
+    assert shown(open_tab) == ["picture_4.png", "picture_5.png"]
+
+
+def test_picture_stays_in_view_while_its_caption_is_written(open_tab: DatasetTab) -> None:
+    open_tab.only_buttons["uncaptioned"].click()
+    open_tab.editor.text.setPlainText("now it has one")
+    open_tab.flush()
+    assert shown(open_tab) == ["picture_4.png", "picture_5.png"]
+    assert open_tab.editor.record.path.name == "picture_4.png"
+
+
+# Summary and texts
+
+
+def record(name: str, size: tuple[int, int] = (512, 512), repeats: int = 0, caption: str | None = "x") -> ImageRecord:
+    path = Path("/set") / name
+    return ImageRecord(path=path, size_px=size, caption_path=path.with_suffix(".txt"), caption=caption, repeats=repeats)
+
+
+def test_summary_of_folders_with_repeats() -> None:
+    records = (record("10_kira/a.png", repeats=10), record("2_other/b.png", (1024, 768), repeats=2, caption=None))
+    assert summary(Scan(folder=Path("/set"), records=records)) == (
+        "2 pictures · 1 with captions · 512 × 512 to 1024 × 768 px · 10_kira: 10× per epoch · 2_other: 2× per epoch"
+    )
+
+
+def test_summary_of_a_flat_folder() -> None:
+    scan = Scan(folder=Path("/set"), records=(record("a.png"),))
+    assert summary(scan) == "1 picture · all with captions · 512 × 512 px · each 7× per epoch"
+    assert summary(scan, repeats=1).endswith("each 1× per epoch")
+    assert summary(Scan(folder=Path("/set"), records=())) == "No pictures"
+
+
+def test_captions_break_intotwo_lines(open_tab: DatasetTab) -> None:
+    metrics = open_tab.fontMetrics()
+    for text in ("", "short", "one two three four five six seven " * 5, "x" * 500, "没有空格的很长的一句话" * 9):
+        lines = two_lines(text, metrics, 150)
+        assert len(lines) <= 2
+        assert all(metrics.horizontalAdvance(line) <= 150 for line in lines)
+        assert text.startswith(lines[0] if lines else "")
+
+
+# Pictures in the background
+
+
+def key(path: Path, side: int = 64, radius: int = 0) -> PictureKey:
+    return PictureKey(path, 0.0, side, side, radius)
+
+
+def test_picture_fits_its_box_and_stands_upright(tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    image = Image.new("RGB", (400, 200), "white")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned by 90 degrees.
+    image.save(path, exif=exif)
+    assert read_picture(key(path)).size().toTuple() == (32, 64)
+    assert read_picture(key(path, radius=6)).hasAlphaChannel()
+
+
+def test_small_picture_is_not_enlarged(pictures: Path) -> None:
+    assert read_picture(key(pictures / "picture_0.png", 512)).size().toTuple() == (64, 96)
+
+
+@pytest.mark.parametrize("extension", ["png", "webp", "gif", "bmp", "avif"])
+def test_every_format_is_shown(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"picture.{extension}"
+    try:
+        Image.new("RGB", (120, 60), "red").save(path)
+    except (KeyError, OSError, ValueError):
+        pytest.skip(f"this Pillow does not write {extension}")
+    assert read_picture(key(path)).size().toTuple() == (64, 32)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0half"])
+def test_unreadable_picture_gives_a_null_image(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    assert read_picture(key(path)).isNull()
+    assert read_picture(key(tmp_path / "missing.png")).isNull()
+
+
+def test_newest_request_is_read_first(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gate, order = threading.Event(), []
+
+    def slow(wanted: PictureKey):
+        gate.wait(10)
+        order.append(wanted.path.name)
+        return thumbnails.QImage(4, 4, thumbnails.QImage.Format.Format_RGB32)
+
+    monkeypatch.setattr(thumbnails, "read_picture", slow)
+    loader = ThumbnailLoader(num_threads=1)
+    keys = [key(tmp_path / f"{number}") for number in range(5)]
+    assert loader.get(keys[0]) is None
+    qtbot.waitUntil(lambda: not loader._waiting)  # The thread holds the first one now.
+    for wanted in keys[1:]:
+        loader.get(wanted)
+        loader.get(wanted)  # Asking twice reads once.
+    gate.set()
+    qtbot.waitUntil(lambda: all(loader.get(wanted) is not None for wanted in keys))
+    assert order == ["0", "4", "3", "2", "1"]
+    loader.shut_down()
+
+
+def test_late_pictures_of_an_old_folder_are_ignored(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gate = threading.Event()
+
+    def slow(wanted: PictureKey):
+        gate.wait(10)
+        return thumbnails.QImage(4, 4, thumbnails.QImage.Format.Format_RGB32)
+
+    monkeypatch.setattr(thumbnails, "read_picture", slow)
+    loader = ThumbnailLoader(num_threads=1)
+    old, new = key(tmp_path / "old"), key(tmp_path / "new")
+    loader.get(old)
+    qtbot.waitUntil(lambda: not loader._waiting)
+    loader.clear()
+    gate.set()
+    loader.get(new)
+    with qtbot.waitSignal(loader.loaded) as heard:
+        pass
+    assert heard.args == [new]
+    assert loader.cache.get(old) is None
+    loader.shut_down()
+
+
+def test_requests_that_were_scrolled_past_fall_out(qtbot: QtBot, tmp_path: Path) -> None:
+    loader = ThumbnailLoader(num_threads=0)
+    for number in range(thumbnails.MAX_WAITING + 40):
+        loader.get(key(tmp_path / f"{number}"))
+    assert len(loader._waiting) == len(loader._pending) == thumbnails.MAX_WAITING
+    loader.get(key(tmp_path / "0"))  # May be asked for again.
+    assert loader._waiting[-1][1].path.name == "0"
+
+
+def test_cache_is_bounded_in_bytes(qtbot: QtBot, tmp_path: Path) -> None:
+    cache = PixmapCache(limit_bytes=10 * 40 * 40 * 4)
+    keys = [key(tmp_path / f"{number}") for number in range(30)]
+    for wanted in keys:
+        cache.put(wanted, QPixmap(40, 40))
+        cache.get(keys[0])  # In use, and so kept.
+    assert cache.num_bytes <= cache.limit_bytes
+    assert len(cache) == 10
+    assert cache.get(keys[0]) is not None
+    assert cache.get(keys[1]) is None
+
+
+def test_five_thousand_pictures_load_only_what_is_seen(qtbot: QtBot, open_tab: DatasetTab) -> None:
+    asked = []
+    open_tab.loader.clear()
+    open_tab.loader._request = asked.append
+    records = tuple(record(f"{number:05d}.png") for number in range(5000))
+    open_tab.grid.images.set_records(records)
+    open_tab.grid.viewport().repaint()
+    assert open_tab.grid.images.rowCount() == 5000
+    assert 0 < len(set(asked)) < 60

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from app import theme
+from app.project import Project
+from app.quick_choices import changed_keys
+from app.settings import Settings
+from app.speed import remember_speed
+from app.tabs.params import ParamsTab
+from app.wording import duration_text, size_text
+from core import text
+from core.config import TrainConfig, load_config, with_values
+from core.paths import STARTER_MODEL
+
+
+def open_tab(qtbot: QtBot, project: Project, settings: Settings) -> ParamsTab:
+    tab = ParamsTab(project, settings)
+    qtbot.addWidget(tab)
+    tab.resize(1080, 760)
+    with qtbot.waitExposed(tab):
+        tab.show()
+    return tab
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, project: Project, settings: Settings, tiny_sd1: Path) -> ParamsTab:
+    """The page with a base model chosen and no pictures yet."""
+    project.change({"model.base": tiny_sd1})
+    return open_tab(qtbot, project, settings)
+
+
+def open_pictures(qtbot: QtBot, project: Project, folder: Path) -> None:
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(folder)
+
+
+def drop(widget: QWidget, path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    widget.dropEvent(
+        QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+    )
+
+
+def test_three_answers_make_a_run_startable(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    assert not tab.start_button.isEnabled()
+    assert tab.reason.text() == "Choose a folder with pictures first."
+    qtbot.keyClicks(tab.quick.folder.line, str(pictures))
+    with qtbot.waitSignal(project.records_changed):
+        qtbot.keyClick(tab.quick.folder.line, Qt.Key.Key_Return)
+    assert tab.quick.folder_info.text() == "6 pictures, 4 with a caption"
+    tab.quick.epochs.lineEdit().selectAll()
+    qtbot.keyClicks(tab.quick.epochs, "3")
+    assert project.config.training.epochs == 3
+    assert project.config.output.name == "pictures"
+    assert tab.name.text() == "pictures"
+    assert tab.reason.text() == ""
+    with qtbot.waitSignal(tab.start_requested):
+        tab.start_button.click()
+
+
+def test_the_starter_model_is_chosen_when_nothing_is(qtbot: QtBot, project: Project, settings: Settings) -> None:
+    if not STARTER_MODEL.is_dir():
+        pytest.skip("the starter model is not built here")
+    tab = open_tab(qtbot, project, settings)
+    assert project.config.model.base == STARTER_MODEL
+    assert "Stable Diffusion 1.x" in tab.quick.base.info.text()
+
+
+def test_the_sum_has_the_numbers_of_the_run(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    open_pictures(qtbot, project, pictures)
+    project.change({"training.epochs": 10, "training.batch_size": 1})
+    assert tab.quick.sum.text() == "6 pictures × 7 repeats × 10 epochs ÷ batch 1 = 420 steps"
+    assert "known after the first steps" in tab.quick.time.text()
+    project.change({"dataset.repeats": 1, "training.epochs": 1})
+    assert tab.quick.sum.text() == "6 pictures × 1 repeat × 1 epoch ÷ batch 1 = 6 steps"
+    project.change({"training.batch_size": 4})
+    assert tab.quick.sum.text().endswith("steps")
+    assert "÷ batch 4 ≈" in tab.quick.sum.text()
+
+
+def test_the_sum_knows_the_time_after_a_run(
+    qtbot: QtBot, project: Project, settings: Settings, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    project.change({"training.epochs": 10})
+    remember_speed(settings, project.config, 2.0)
+    tab.quick.refresh()
+    assert tab.quick.time.text() == "About 14 min on this machine, going by the last run."
+    project.change({"dataset.resolution": project.config.dataset.resolution * 2})
+    assert "56 min" in tab.quick.time.text()
+    project.change({"model.base": pictures})
+    assert "known after the first steps" in tab.quick.time.text()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "nothing", "is missing"),
+        (lambda folder: folder, "model_index.json"),
+    ],
+)
+def test_a_wrong_base_model_is_explained_below_it(
+    qtbot: QtBot, project: Project, tab: ParamsTab, tmp_path: Path, make: Callable[[Path], Path], said: str
+) -> None:
+    drop(tab.quick.base, make(tmp_path))
+    assert said in tab.quick.base.info.text()
+    assert tab.quick.base.info.property("role") == "error"
+    assert not tab.start_button.isEnabled()
+    assert tab.reason.text() == "This base model cannot be used."
+
+
+def test_a_dropped_model_is_taken_and_remembered(
+    qtbot: QtBot, project: Project, settings: Settings, tiny_sd1: Path
+) -> None:
+    tab = open_tab(qtbot, project, settings)
+    drop(tab.quick.base, tiny_sd1 / "model_index.json")
+    assert project.config.model.base == tiny_sd1
+    assert tab.quick.base.combo.currentText() == tiny_sd1.name
+    assert tab.quick.base.problem == ""
+    again = open_tab(qtbot, project, settings)
+    paths = [again.quick.base.combo.itemData(index) for index in range(again.quick.base.combo.count())]
+    assert tiny_sd1 in paths
+
+
+def test_a_folder_that_is_not_there_is_said_below_it(qtbot: QtBot, project: Project, tab: ParamsTab) -> None:
+    qtbot.keyClicks(tab.quick.folder.line, "/no/such/folder")
+    qtbot.keyClick(tab.quick.folder.line, Qt.Key.Key_Return)
+    assert tab.quick.folder_info.text() == "There is no folder /no/such/folder."
+    assert not tab.start_button.isEnabled()
+
+
+def test_a_folder_without_pictures(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    open_pictures(qtbot, project, pictures)
+    with qtbot.waitSignal(project.problem):
+        drop(tab.quick.folder, tmp_path / "empty")
+    assert "no picture" in tab.quick.folder_info.text()
+    assert tab.quick.folder_info.property("role") == "error"
+    assert tab.quick.folder.line.text() == str(tmp_path / "empty")
+    assert tab.reason.text() == "This folder cannot be used."
+    assert project.config.dataset.folder == pictures
+    with qtbot.waitSignal(project.records_changed):
+        drop(tab.quick.folder, pictures)
+    assert tab.start_button.isEnabled()
+
+
+def test_wrong_epochs_keep_the_last_good_number(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    open_pictures(qtbot, project, pictures)
+    tab.quick.epochs.lineEdit().selectAll()
+    qtbot.keyClicks(tab.quick.epochs, "0")
+    assert project.config.training.epochs == 10
+    assert "from 1, up to 10000" in tab.quick.epochs_info.text()
+    assert not tab.start_button.isEnabled()
+    tab.quick.epochs.stepBy(1)
+    assert project.config.training.epochs == 1
+    assert tab.start_button.isEnabled()
+
+
+def test_a_new_folder_brings_its_choices_and_keeps_what_was_changed(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path, tmp_path: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    project.change({"network.rank": 77, "training.epochs": 4})
+    other = tmp_path / "10_yuki"
+    other.mkdir()
+    Image.new("RGB", (64, 64)).save(other / "a.png")
+    open_pictures(qtbot, project, other)
+    assert project.config.dataset.folder == other
+    assert project.config.output.name == "yuki"
+    assert project.config.network.rank == 77
+    assert project.config.training.epochs == 4
+
+
+def test_loaded_settings_stay_as_they_are_and_open_their_folder(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path, tmp_path: Path, tiny_sd1: Path
+) -> None:
+    wanted = with_values(
+        TrainConfig(),
+        {
+            "model.base": tiny_sd1,
+            "dataset.folder": pictures,
+            "optimizer.learning_rate": 3e-4,
+            "output.name": "kept",
+            "output.folder": tmp_path / "out",
+        },
+    )
+    project.set_config(wanted)
+    file = tmp_path / "settings.toml"
+    assert tab.save_settings(file)
+    project.set_config(TrainConfig())
+    with qtbot.waitSignal(project.records_changed):
+        assert tab.load_settings(file)
+    assert project.config == wanted == load_config(file)
+    assert project.folder == pictures
+    assert tab.quick.folder_info.text() == "6 pictures, 4 with a caption"
+
+
+def test_unreadable_settings_are_said_and_change_nothing(
+    qtbot: QtBot, project: Project, tab: ParamsTab, tmp_path: Path
+) -> None:
+    before = project.config
+    file = tmp_path / "settings.toml"
+    file.write_text("[network]\nrank = 9999\n", encoding="utf-8")
+    with qtbot.waitSignal(project.problem) as said:
+        assert not tab.load_settings(file)
+    assert "network.rank" in said.args[0]
+    assert "from 1, up to 512" in said.args[1]
+    assert project.config == before
+
+
+def test_reset_all_keeps_the_three_answers(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    open_pictures(qtbot, project, pictures)
+    project.change({"training.epochs": 7, "output.name": "mine"})
+    before = project.config
+    project.change({"network.rank": 3, "optimizer.learning_rate": 0.5, "dataset.flip": True})
+    tab.form.rows["training.seed"].entered.emit("x")
+    assert tab.form.problems
+    tab.reset_button.click()
+    assert changed_keys(before, project.config) == set()
+    assert tab.form.problems == {}
+
+
+def test_quick_and_full_form_edit_the_same_settings(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    tab.all_switch.click()
+    assert tab.form.isVisible()
+    tab.form.rows["training.epochs"].entered.emit("12")
+    assert tab.quick.epochs.text() == "12"
+    tab.quick.epochs.stepBy(1)
+    assert tab.form.rows["training.epochs"].editor.input().text() == "13"
+
+
+def test_a_wrong_field_keeps_the_run_from_starting(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    assert tab.start_button.isEnabled()
+    tab.form.rows["network.rank"].entered.emit("9999")
+    assert not tab.start_button.isEnabled()
+    assert tab.reason.text() == "Rank: Allowed: a whole number, from 1, up to 512."
+    tab.form.rows["network.rank"].entered.emit("12")
+    assert tab.start_button.isEnabled()
+
+
+def test_a_wrong_name_says_what_is_allowed(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    open_pictures(qtbot, project, pictures)
+    tab.name.selectAll()
+    qtbot.keyClicks(tab.name, "a/b")
+    assert project.config.output.name == "a"
+    assert "a name without" in tab.reason.text()
+    tab.name.clear()
+    qtbot.keyClicks(tab.name, "mika v2")
+    assert project.config.output.name == "mika v2"
+    assert tab.start_button.isEnabled()
+
+
+def test_changing_the_language_on_the_spot(
+    qtbot: QtBot, project: Project, settings: Settings, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    settings.set_language("zh")
+    assert tab.start_button.text() == "开始训练"
+    assert tab.quick.sum.text() == "6 张图片 × 重复 7 次 × 10 轮 ÷ 批次 1 = 420 步"
+    tab.search.setText("学习率")
+    assert "optimizer.learning_rate" in tab.form.shown_keys()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("size", [(1104, 776), (824, 592)])
+def test_nothing_is_cut_off(
+    qtbot: QtBot,
+    project: Project,
+    settings: Settings,
+    tab: ParamsTab,
+    pictures: Path,
+    clipped: Callable[[QWidget], list[str]],
+    language: text.Language,
+    size: tuple[int, int],
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    tab.all_switch.setChecked(True)
+    tab.advanced_switch.setChecked(True)
+    tab.form.rows["network.rank"].entered.emit("9999")
+    settings.set_language(language)
+    tab.resize(*size)
+    qtbot.waitUntil(lambda: clipped(tab) == [])
+
+
+def test_the_theme_can_change_while_it_is_open(qtbot: QtBot, qapp: QApplication, tab: ParamsTab) -> None:
+    light = tab.grab().toImage()
+    theme.apply(qapp, "dark")
+    dark = tab.grab().toImage()
+    assert light.pixelColor(3, 3).lightness() > 200 > 100 > dark.pixelColor(3, 3).lightness()
+
+
+def test_sizes_and_durations() -> None:
+    assert [size_text(number) for number in (12, 1_234_567, 718_844, 4_270_000_000)] == [
+        "12 B",
+        "1.2 MB",
+        "719 KB",
+        "4.3 GB",
+    ]
+    assert [duration_text(seconds) for seconds in (0.2, 45, 720, 3900)] == ["1 s", "45 s", "12 min", "1 h 05 min"]

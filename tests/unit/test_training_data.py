@@ -1,0 +1,129 @@
+"""What is shown in which step: repeats, buckets, captions, order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from core.config import DatasetConfig
+from core.dataset.records import ImageRecord, Scan
+from core.training.data import Example, Plan, caption_now, examples_of, full_caption, show
+
+
+def record(name: str = "a.png", caption: str | None = "1girl, aqua hair, smile", **values: object) -> ImageRecord:
+    path = Path("/pictures") / name
+    return ImageRecord(
+        path=path,
+        size_px=values.pop("size_px", (640, 480)),  # type: ignore[arg-type]
+        caption_path=path.with_suffix(".txt"),
+        caption=caption,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def example(name: str, size_px: tuple[int, int] = (512, 512), repeats: int = 1) -> Example:
+    return Example(record=record(name), size_px=size_px, repeats=repeats, caption=name)
+
+
+def test_a_flat_folder_repeats_by_number_and_a_named_one_as_it_says() -> None:
+    scan = Scan(folder=Path("/pictures"), records=(record("a.png"), record("b.png", repeats=3)))
+    assert [item.repeats for item in examples_of(scan, DatasetConfig())] == [7, 3]
+    assert [item.repeats for item in examples_of(scan, DatasetConfig(repeats=2))] == [2, 3]
+
+
+def test_pictures_go_to_buckets_or_to_one_square() -> None:
+    scan = Scan(folder=Path("/pictures"), records=(record(size_px=(640, 480)), record(size_px=(400, 800))))
+    wide, tall = (item.size_px for item in examples_of(scan, DatasetConfig()))
+    assert wide[0] > wide[1]
+    assert tall[0] < tall[1]
+    assert {item.size_px for item in examples_of(scan, DatasetConfig(fit="crop"))} == {(512, 512)}
+
+
+@pytest.mark.parametrize(
+    ("caption", "options", "expected"),
+    [
+        ("1girl, smile", {}, "1girl, smile"),
+        ("1girl, smile", {"trigger_word": "miru"}, "miru, 1girl, smile"),
+        ("1girl, miru", {"trigger_word": "miru"}, "1girl, miru"),
+        (None, {"trigger_word": "miru"}, "miru"),
+        (None, {}, "folder words"),
+        ("", {"trigger_word": " miru "}, "miru, folder words"),
+        ("1girl, Aqua_Hair, smile", {"absorbed_tags": ("aqua hair",), "trigger_word": "miru"}, "miru, 1girl, smile"),
+    ],
+)
+def test_captions_as_they_are_trained(caption: str | None, options: dict[str, object], expected: str) -> None:
+    words = "folder words" if "folder words" in expected else ""
+    config = DatasetConfig(**options)  # type: ignore[arg-type]
+    assert full_caption(record(caption=caption, class_tokens=words), config) == expected
+
+
+def test_every_picture_is_shown_as_often_as_it_should_and_batches_are_full_and_of_one_size() -> None:
+    examples = [example(f"{n}", (512, 512) if n % 3 else (448, 576), repeats=1 + n % 2) for n in range(10)]
+    plan = Plan(examples, 4, 1, 42)
+    batches = plan.batches(0)
+    assert all(len(batch) == 4 for batch in batches)
+    assert all(len({examples[index].size_px for index in batch}) == 1 for batch in batches)
+    shown = Counter(itertools.chain.from_iterable(batches))
+    assert all(shown[index] >= item.repeats for index, item in enumerate(examples))
+    assert sum(shown.values()) - sum(item.repeats for item in examples) < 2 * 4
+
+
+def test_a_bucket_smaller_than_the_batch_is_filled_from_itself() -> None:
+    assert Plan([example("a")], 4, 1, 0).batches(0) == [[0, 0, 0, 0]]
+
+
+def test_epochs_have_orders_of_their_own_and_the_seed_repeats_them() -> None:
+    plan = Plan([example(f"{n}") for n in range(20)], 2, 1, 42)
+    assert plan.batches(0) != plan.batches(1)
+    assert plan.batches(1) == Plan(plan.examples, 2, 1, 42).batches(1)
+    assert plan.batches(0) != Plan(plan.examples, 2, 1, 43).batches(0)
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 3, 4, 7, 11])
+def test_steps_continue_where_they_were(first_step: int) -> None:
+    plan = Plan([example(f"{n}") for n in range(10)], 2, 2, 42)
+    assert plan.steps_per_epoch == 3
+    whole = list(itertools.islice(plan.steps(0), 15))
+    assert list(itertools.islice(plan.steps(first_step), 15 - first_step)) == whole[first_step:]
+    assert [(step, epoch, len(batches)) for step, epoch, batches in whole[:4]] == [
+        (0, 0, 2),
+        (1, 0, 2),
+        (2, 0, 1),
+        (3, 1, 2),
+    ]
+
+
+def test_the_number_of_steps_is_cut_off_only_when_asked() -> None:
+    plan = Plan([example(f"{n}") for n in range(10)], 2, 1, 42)
+    assert (plan.num_steps(3, 0), plan.num_steps(3, 7), plan.num_steps(3, 99)) == (15, 7, 15)
+
+
+def test_the_fingerprint_follows_captions_and_order_but_not_the_place() -> None:
+    plan = Plan([example("a"), example("b")], 1, 1, 0)
+    assert plan.fingerprint() == Plan([example("a"), example("b")], 4, 2, 9).fingerprint()
+    assert plan.fingerprint() != Plan([example("b"), example("a")], 1, 1, 0).fingerprint()
+
+
+def test_chances_of_captions() -> None:
+    chance = random.Random(1)
+    caption = "miru, a, b, c, d, e"
+    assert caption_now(caption, DatasetConfig(), chance) == caption
+    assert caption_now(caption, DatasetConfig(caption_dropout=1.0), chance) == ""
+    shuffled = {caption_now(caption, DatasetConfig(shuffle_tags=True), chance) for _ in range(20)}
+    assert len(shuffled) > 10
+    assert all(text.startswith("miru, ") and sorted(text) == sorted(caption) for text in shuffled)
+    dropped = [caption_now(caption, DatasetConfig(tag_dropout=0.5), chance) for _ in range(200)]
+    assert all(text.startswith("miru") for text in dropped)
+    mean = sum(text.count(",") for text in dropped) / 200
+    assert 2.0 < mean < 3.0
+
+
+def test_mirroring_happens_half_of_the_time_and_only_when_asked() -> None:
+    plan = Plan([example("a")], 1, 1, 42)
+    assert not any(show(plan, DatasetConfig(), step, 0, [0])[0].mirrored for step in range(50))
+    mirrored = sum(show(plan, DatasetConfig(flip=True), step, 0, [0])[0].mirrored for step in range(400))
+    assert 150 < mirrored < 250

@@ -24,6 +24,7 @@ from core.control import Control
 from core.errors import UserError
 from core.events import Event, Failed, Finished
 from core.jobs import Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
+from core.processes import is_main_process
 from core.text import tr
 
 DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
@@ -78,7 +79,8 @@ def _follow(start: Any, reporter: Reporter) -> int:
         events: Iterator[Event] = start(control)
         try:
             for event in events:
-                reporter.show(event)
+                if is_main_process():
+                    reporter.show(event)
                 if isinstance(event, Finished):
                     code = STOPPED if event.stopped else DONE
         except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from core.errors import UserError
 from core.events import Event, StageStarted
 from core.jobs import failure
 from core.models import describe_base
+from core.processes import is_main_process
 from core.run_folder import RunFolder, lora_path
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def train(job: TrainJob, control: Control) -> Iterator[Event]:
     """Train, preview, save. Everything said is also kept in the run's `events.jsonl`, failures too.
 
-    Under `accelerate launch` only the main process speaks.
+    Under `accelerate launch` only the main process keeps it and touches the run's folder.
 
     Raises:
         UserError: Something about the settings, the pictures or the base model needs the user.
@@ -32,9 +32,8 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
     if config.output.folder == Path():
         raise UserError("No output folder is chosen.", remedy="Choose where the LoRA file should go.")
     run = RunFolder.of(config)
-    if int(os.environ.get("RANK", "0")) != 0:
-        for _ in _events(job, run, control):
-            continue
+    if not is_main_process():
+        yield from _events(job, run, control)
         return
     claim(run, config, resume=job.resume)
     try:

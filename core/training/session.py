@@ -248,7 +248,8 @@ class Session:
                 yield from self._save_state(trainer, done)
                 saved_step = done
             every = config.sampling.every_n_steps
-            if self.control.take_sample_request() or (done % every == 0 if every else epoch_ends):
+            preview_now = self.control.take_sample_request() or (done % every == 0 if every else epoch_ends)
+            if preview_now and config.sampling.prompts:
                 yield from self._previews(trainer, done)
                 yield StageStarted(stage="train", total=total_steps)
         yield Finished(output=lora_path(config), elapsed_s=self.elapsed_s)

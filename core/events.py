@@ -10,6 +10,7 @@ import dataclasses
 import json
 import types
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -170,12 +171,18 @@ def from_line(line: str) -> Event:
     if not isinstance(values, dict) or values.get("kind") not in _BY_KIND:
         raise ValueError(f"not an event: {line[:200]!r}")
     cls = _BY_KIND[values["kind"]]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     known = {name: _from_json(value, hints[name]) for name, value in values.items() if name in hints}
     try:
         return cls(**known)
     except TypeError as error:
         raise ValueError(f"not an event: {line[:200]!r}") from error
+
+
+@cache
+def _hints(cls: type[Event]) -> dict[str, Any]:
+    """Types of an event's fields; slow to find, and asked for with every line."""
+    return get_type_hints(cls)
 
 
 def _to_json(value: object) -> object:

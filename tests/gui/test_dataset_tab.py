@@ -72,9 +72,7 @@ def test_demo_opens_a_copy_with_settings_that_train_it(qtbot: QtBot, tab: Datase
     assert project.config.dataset.trigger_word
 
 
-def test_settings_of_before_the_demo_come_back(
-    qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path
-) -> None:
+def test_settings_of_before_the_demo_come_back(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> None:
     project.change({"dataset.trigger_word": "mine", "training.epochs": 7})
     with qtbot.waitSignal(project.folder_changed, timeout=20000):
         project.open_demo()
@@ -450,3 +448,17 @@ def test_five_thousand_pictures_load_only_what_is_seen(qtbot: QtBot, open_tab: D
     open_tab.grid.viewport().repaint()
     assert open_tab.grid.images.rowCount() == 5000
     assert 0 < len(set(asked)) < 60
+
+
+def test_drops_are_left_to_the_window(open_tab: DatasetTab) -> None:
+    for widget in (open_tab.editor.text, open_tab.editor.text.viewport(), open_tab.search, open_tab.grid.viewport()):
+        assert not widget.acceptDrops()
+
+
+def test_undo_by_key_in_the_grid(qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path) -> None:
+    project.save_caption(pictures / "picture_0.png", "other")
+    open_tab.activateWindow()
+    qtbot.waitUntil(open_tab.isActiveWindow)
+    open_tab.grid.setFocus()
+    qtbot.keyClick(open_tab.grid, Qt.Key.Key_Z, CONTROL)
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0"

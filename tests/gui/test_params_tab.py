@@ -185,6 +185,28 @@ def test_a_new_folder_brings_its_choices_and_keeps_what_was_changed(
     assert project.config.training.epochs == 4
 
 
+def test_captions_that_come_later_bring_preview_prompts(
+    qtbot: QtBot, project: Project, tab: ParamsTab, tmp_path: Path
+) -> None:
+    folder = tmp_path / "untagged"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
+    open_pictures(qtbot, project, folder)
+    assert project.config.sampling.prompts == ()
+    project.change({"network.rank": 9})
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"1girl, number {number}", encoding="utf-8")
+    with qtbot.waitSignal(project.config_changed):
+        project.reload_captions([folder / f"{number}.png" for number in range(3)])
+    assert project.config.sampling.prompts == ("1girl, number 0", "1girl, number 1", "1girl, number 2")
+    assert project.config.network.rank == 9
+    project.change({"sampling.prompts": ("mine",)})
+    project.save_caption(folder / "0.png", "1boy")
+    qtbot.waitUntil(lambda: not tab._choices._captions.isActive())
+    assert project.config.sampling.prompts == ("mine",)
+
+
 def test_loaded_settings_stay_as_they_are_and_open_their_folder(
     qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path, tmp_path: Path, tiny_sd1: Path
 ) -> None:

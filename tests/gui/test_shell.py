@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -422,3 +423,24 @@ def test_worker_mode_never_imports_qt() -> None:
     )
     assert "code 1 False" in done.stderr
     assert json.loads(done.stdout)["kind"] == "failed"
+
+
+def test_every_icon_that_is_asked_for_is_drawn() -> None:
+    asked = re.compile(r'icon="([a-z-]+)"|set_icon\([^,]+, "([a-z-]+)"|(?:EmptyState|Choice|_tool)\("([a-z-]+)"')
+    names = {
+        next(filter(None, found.groups()))
+        for file in (Path(icons.__file__).parent).rglob("*.py")
+        for found in asked.finditer(file.read_text(encoding="utf-8"))
+    }
+    assert names
+    assert not {name for name in names if not (icons.FOLDER / f"{name}.svg").is_file()}
+
+
+def test_folder_of_last_time_that_is_gone_is_told(qtbot: QtBot, project: Project, pictures: Path) -> None:
+    opened(qtbot, project, pictures)
+    project.save()
+    pictures.rename(pictures.with_name("moved"))
+    again = Project()
+    with qtbot.waitSignal(again.problem):
+        again.reopen()
+    assert again.folder is None

@@ -14,7 +14,7 @@ from app.tabs.tagger import TaggerTab, plan
 from core.dataset.records import ImageRecord, Scan
 from core.events import Failed, Finished, Notice, PictureTagged, StageProgress, StageStarted
 from core.jobs import Job, TagJob, TagOptions
-from core.tagging.backup import Undone
+from core.tagging.backup import CaptionBackup, Undone
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def make_tab(qtbot: QtBot, project: Project, settings: Settings, pictures: Path,
 
     yield make
     for tab in made:
-        tab.loader.shut_down()
+        tab.shut_down()
 
 
 def tagged(pictures: Path, number: int, written: bool = True) -> PictureTagged:
@@ -166,6 +166,29 @@ def test_force_stop_kills(qtbot: QtBot, make_tab, waiting_run) -> None:
     with qtbot.waitSignal(tab.running_changed):
         tab.force_stop()
     assert run.was_killed
+
+
+def test_captions_of_a_killed_run_can_be_taken_back(
+    qtbot: QtBot, make_tab, fake_run, project: Project, pictures: Path
+) -> None:
+    caption = pictures / "picture_4.txt"
+
+    class Killed(fake_run):
+        def events(self):
+            with CaptionBackup() as backup:
+                backup.keep(caption, None, b"1girl")
+                caption.write_bytes(b"1girl")
+            yield PictureTagged(image=pictures / "picture_4.png", caption="1girl")
+            yield Failed(message="The run was stopped at once, as asked.", remedy="Start it again.")
+
+    tab = make_tab(Killed([]))
+    run_to_end(qtbot, tab)
+    assert project.record(pictures / "picture_4.png").caption == "1girl"
+    qtbot.waitUntil(lambda: not project.is_scanning)
+    with qtbot.waitSignal(project.records_changed):
+        tab.undo_button.click()
+    assert not caption.exists()
+    assert project.record(pictures / "picture_4.png").caption is None
 
 
 def test_failure_is_a_sentence_with_folded_details(qtbot: QtBot, make_tab, fake_run) -> None:

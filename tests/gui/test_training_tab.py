@@ -280,6 +280,7 @@ def test_the_curve_goes_on_where_a_continued_run_goes_on(stage: Stage) -> None:
 
 def test_a_recorded_run_opens_again(stage: Stage) -> None:
     stage.keep(recorded_events(run_folder=stage.folder.path), lora=True)
+    stage.tab.resize(824, 592)
     stage.tab.refresh_runs()
     assert [row.run.name for row in stage.tab.runs.rows] == ["mika"]
     stage.qtbot.mouseClick(stage.tab.runs.rows[0], Qt.MouseButton.LeftButton)
@@ -287,6 +288,7 @@ def test_a_recorded_run_opens_again(stage: Stage) -> None:
     assert stage.tab.shows_run
     assert view.plot.num_points == 60
     assert view.gallery.num_pictures == 8
+    stage.qtbot.waitUntil(lambda: view.gallery.viewport().rect().contains(view.gallery.cell_rect(60, 0)))
     assert view.outcome.heading.text() == "The LoRA is ready."
     assert "2.0 KB" in view.outcome.text.text()
     assert view.header.stop_button.isHidden()

@@ -1,0 +1,169 @@
+"""Everything about one run on a page: progress, curves, previews, notices, log, and how it ended."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+
+from app import theme
+from app.run_record import RunRecord
+from app.widgets.card import Card, label
+from app.widgets.fold import Folds
+from app.widgets.log_view import LogView
+from app.widgets.loss_plot import LossPlot
+from app.widgets.progress_header import Phase, ProgressHeader
+from app.widgets.run_card import RunCard
+from app.widgets.sample_strip import SampleStrip
+from app.widgets.sample_viewer import SampleViewer
+from core.events import Event, LoraSaved, Notice, SampleReady, StageStarted
+from core.run_folder import RunFolder
+from core.text import tr
+
+REFRESH_MS = 250
+_NOTICES_SHOWN = 200
+
+
+class RunView(QWidget):
+    """Shows a record. `take` adds an event; what it changes is drawn by the timer, a few times per second."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.record = RunRecord()
+        self._can_sample = True
+        self._is_dirty = False
+        self.header = ProgressHeader()
+        self.outcome = RunCard()
+        self.outcome.hide()
+        self.plot = LossPlot()
+        self.gallery = SampleStrip()
+        self.log = LogView()
+        self._lay_out()
+        self.viewer = SampleViewer(self)
+        self.gallery.opened.connect(lambda step, index: self.viewer.open(self.record, step, index))
+        self._timer = QTimer(self)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self._refresh)
+        self.retranslate()
+
+    def _lay_out(self) -> None:
+        self.notices = label(wrap=True)
+        self.notices.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.notices.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.notices_area = QScrollArea()
+        self.notices_area.setWidgetResizable(True)
+        self.notices_area.setWidget(self.notices)
+        self.notices_area.setFixedHeight(96)
+        self.log.setFixedHeight(150)
+        self.folds = Folds()
+        self.folds.add("notices", self.notices_area)
+        self.folds.add("log", self.log)
+        self.plot_card = Card()
+        self.plot_card.body.addWidget(self.plot)
+        self.gallery_card = Card()
+        self.gallery_card.body.addWidget(self.gallery, 1)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setHandleWidth(theme.SPACE_M)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self.plot_card)
+        self.splitter.addWidget(self.gallery_card)
+        self.splitter.setStretchFactor(0, 3)
+        self.splitter.setStretchFactor(1, 2)
+        self.splitter.setSizes([600, 440])
+        self.splitter.setMinimumHeight(290)
+        # What is left of the height, and no wish of its own: charts would like to be huge.
+        self.splitter.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
+        content = QWidget()
+        content.setProperty("role", "scrolled")
+        column = QVBoxLayout(content)
+        column.setContentsMargins(theme.SPACE_XL, 0, theme.SPACE_XL, theme.SPACE_M)
+        column.setSpacing(theme.SPACE_M)
+        column.addWidget(self.header)
+        column.addWidget(self.outcome)
+        column.addWidget(self.splitter, 1)
+        column.addWidget(self.folds)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(content)
+        # Room for the part is made after its layout; then the page goes there.
+        self.folds.opened.connect(lambda: QTimer.singleShot(0, self, lambda: scroll.ensureWidgetVisible(self.folds)))
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, theme.SPACE_M, 0, 0)
+        outer.addWidget(scroll)
+
+    def show_run(self, record: RunRecord, folder: RunFolder, phase: Phase, *, can_sample: bool = True) -> None:
+        """Show another run.
+
+        Args:
+            record: What it has said so far; grows by `take`.
+            folder: Where it is kept.
+            phase: Whether it is going on.
+            can_sample: Whether it has prompts to draw.
+        """
+        self.record = record
+        self._can_sample = can_sample
+        self.outcome.hide()
+        self.viewer.hide()
+        self.plot.show_record(record)
+        self.gallery.show_record(record)
+        self.log.follow(folder.log)
+        self.header.show_record(record, folder.path.name)
+        self.set_phase(phase)
+        self._show_notices()
+
+    def set_phase(self, phase: Phase) -> None:
+        """Say whether the run goes on, was asked to stop, or is over."""
+        self.header.set_phase(phase)
+        self.header.allow_sample(self._can_sample)
+        self.plot.touch()
+
+    def take(self, event: Event) -> None:
+        """Add what the run has just said."""
+        self.record.add(event)
+        self._is_dirty = True
+        if isinstance(event, SampleReady):
+            self.gallery.refresh()
+            self.viewer.refresh()
+        if isinstance(event, Notice):
+            self._show_notices()
+        if isinstance(event, (SampleReady, LoraSaved, StageStarted, Notice)):
+            self.header.allow_sample(self._can_sample)
+            self.header.allow_save(True)
+
+    def retranslate(self) -> None:
+        """Take up the language in use."""
+        self.header.retranslate()
+        self.plot.retranslate()
+        self.gallery_card.set_title(tr("Previews"))
+        self.gallery.viewport().update()
+        self.viewer.retranslate()
+        self.folds.set_title("log", tr("Log"))
+        self._show_notices()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw from now on."""
+        super().showEvent(event)
+        self._is_dirty = True
+        self._refresh()
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Nobody looks: draw nothing."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def _refresh(self) -> None:
+        if self._is_dirty:
+            self._is_dirty = False
+            self.header.refresh()
+            self.plot.touch()
+
+    def _show_notices(self) -> None:
+        notices = self.record.notices
+        self.folds.set_title("notices", tr("Notices ({number})", number=len(notices)) if notices else "")
+        lines = []
+        for notice in notices[-_NOTICES_SHOWN:]:
+            place = f"{notice.image.name}: " if notice.image and notice.image.name not in notice.message else ""
+            lines.append(f"{'⚠' if notice.level == 'warning' else '•'}  {place}{notice.message}")
+        self.notices.setText("\n".join(lines))

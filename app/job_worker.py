@@ -43,8 +43,8 @@ class JobWorker(QThread):
     Exactly one of `job_finished` and `job_failed` is emitted, as the last event; `finished` of QThread follows.
     """
 
-    # Every event, before the signal of its type. The name hides QObject.event, which no one here overrides.
-    event = Signal(object)  # type: ignore[assignment]
+    # Every event, before the signal of its type.
+    happened = Signal(object)
     job_started = Signal(object)
     stage_started = Signal(object)
     stage_progress = Signal(object)
@@ -70,7 +70,7 @@ class JobWorker(QThread):
             self._repeat(failure(error))
 
     def _repeat(self, event: Event) -> None:
-        self.event.emit(event)
+        self.happened.emit(event)
         getattr(self, _SIGNALS[type(event)]).emit(event)
 
     def send(self, command: Command) -> None:

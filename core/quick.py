@@ -88,7 +88,7 @@ def _network(model: BaseModel) -> dict[str, object]:
 
 def _optimizer(model: BaseModel) -> dict[str, object]:
     if model.is_starter:
-        return {"learning_rate": 1e-3, "text_encoder_learning_rate": 1e-3}
+        return {"learning_rate": 2e-3, "text_encoder_learning_rate": 1e-3}
     return {"learning_rate": 1e-4, "text_encoder_learning_rate": 5e-5}
 
 

@@ -173,7 +173,7 @@ class TrainingTab(QWidget):
         self.view.show_run(record, folder, "running", can_sample=bool(config.sampling.prompts))
         self._stack.setCurrentWidget(self.view)
         self.worker = worker = JobWorker(self._make_run(TrainJob(config=config, resume=resume)), self)
-        worker.event.connect(self._take)
+        worker.happened.connect(self._take)
         worker.finished.connect(self._on_worker_finished)
         worker.start()
         self.running_changed.emit(True)

@@ -377,7 +377,7 @@ def test_worker_repeats_every_event_as_its_signal(qtbot: QtBot, fake_run) -> Non
     events = [StageProgress(stage="tag", done=1), Notice(message="look"), step, Finished()]
     worker = JobWorker(fake_run(events))
     heard, steps, ends = [], [], []
-    worker.event.connect(heard.append)
+    worker.happened.connect(heard.append)
     worker.step_done.connect(steps.append)
     worker.job_finished.connect(ends.append)
     with qtbot.waitSignal(worker.finished):

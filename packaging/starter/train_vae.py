@@ -1,0 +1,144 @@
+"""Trains the VAE on crops of renders and folds the scale of its latents into the quant convolutions."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from starter.character import training_character
+from starter.draw import render
+from starter.models import SCALING_FACTOR, new_vae
+from starter.training import FlatTraining, learning_rate, random_for, run_processes, to_pictures, to_tensor
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+    from starter.draw import Pixels
+    from starter.recipe import Recipe
+
+SEED = 5
+HELD_OUT_SEED = 999
+PEAK_RATE = 1.5e-3
+COLOUR_HINT = 0.6  # The part of the training in which the first latent channels are pulled to plain colours.
+
+
+def train_vae(recipe: Recipe) -> None:
+    """Trains up to `vae_steps`, from the saved state on, then writes the finished VAE."""
+    run_processes(recipe, train_vae_process)
+    vae, training = new_training(recipe)
+    training.flat.values.copy_(training.ema)
+    pictures = to_tensor([render(training_character(number, SEED, recipe.world)) for number in range(256)])
+    fold_scale(vae.eval(), latents_std(vae, pictures.to(recipe.device)))
+    vae.half().save_pretrained(recipe.vae)
+
+
+def new_training(recipe: Recipe) -> tuple[AutoencoderKL, FlatTraining]:
+    """The VAE and its training, where the last run left it."""
+    torch.manual_seed(SEED)
+    vae = new_vae(recipe).to(recipe.device).train()
+    training = FlatTraining(vae.parameters(), PEAK_RATE, weight_decay=1e-4, ema_limit=0.995)
+    training.resume(recipe.vae_state)
+    return vae, training
+
+
+def train_vae_process(rank: int, recipe: Recipe) -> None:
+    """The training loop of one process."""
+    vae, training = new_training(recipe)
+    pictures = np.stack(
+        [render(training_character(number, SEED, recipe.world)) for number in range(recipe.vae_pictures)]
+    )
+    started, first_step, steps = time.monotonic(), training.step, recipe.vae_steps
+    while training.step < steps:
+        step = training.step
+        crops = random_crops(pictures, recipe, step, rank).to(recipe.device)
+        hint = max(0.0, 1 - step / steps / COLOUR_HINT)
+        generator = torch.Generator(recipe.device).manual_seed(random_for(SEED, step, rank).getrandbits(62))
+        with torch.autocast(recipe.device, torch.bfloat16):
+            loss = vae_loss(vae, crops, hint, generator)
+        torch.autograd.backward(loss)
+        rate = learning_rate(step, steps, peak=PEAK_RATE, warm_up=100, decay_steps=steps, floor=0.03)
+        training.update(rate, recipe.processes)
+        if rank == 0 and training.step % 100 == 0:
+            speed = (training.step - first_step) * recipe.processes * recipe.vae_batch / (time.monotonic() - started)
+            print(f"vae {training.step}: loss {loss.item():.4f}, {speed:.1f} crops/s", flush=True)
+        if rank == 0 and (training.step % recipe.save_every == 0 or training.step == steps):
+            training.save(recipe.vae_state)
+
+
+def random_crops(pictures: Pixels, recipe: Recipe, step: int, rank: int) -> Tensor:
+    """[B, 3, crop, crop] in [-1, 1]."""
+    rng = random_for(SEED, "crops", step, rank)
+    size, room = recipe.vae_crop_px, pictures.shape[1] - recipe.vae_crop_px
+    crops = []
+    for _ in range(recipe.vae_batch):
+        picture, top, left = pictures[rng.randrange(len(pictures))], rng.randint(0, room), rng.randint(0, room)
+        crops.append(picture[top : top + size, left : left + size])
+    return to_tensor(crops)
+
+
+def vae_loss(vae: AutoencoderKL, crops: Tensor, hint: float, generator: torch.Generator) -> Tensor:
+    """Absolute and squared error, error of edges and of coarse colours, a little KL.
+
+    Args:
+        vae: The model.
+        crops: [B, 3, H, W] in [-1, 1].
+        hint: How strongly latent channels 0 to 2 are pulled to the colours of their blocks; colours come much earlier
+            with it.
+        generator: Draws the noise of the latents.
+    """
+    mean, log_variance = vae.quant_conv(vae.encoder(crops)).float().chunk(2, 1)
+    log_variance = log_variance.clamp(-20, 10)
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    decoded = vae.decoder(vae.post_quant_conv(mean + torch.exp(0.5 * log_variance) * noise)).float()
+    error = decoded - crops
+    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
+    coarse = functional.avg_pool2d(error, 4).abs().mean()
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+    colours = (mean[:, :3] - 2 * functional.avg_pool2d(crops, 8)).square().mean()
+    loss: Tensor = (
+        error.abs().mean() + error.square().mean() + 0.5 * edges + coarse + 1e-4 * divergence + hint * colours
+    )
+    return loss
+
+
+@torch.no_grad()
+def latents_std(vae: AutoencoderKL, pictures: Tensor) -> float:
+    """The standard deviation of the latents of [B, 3, H, W] pictures."""
+    return torch.cat([vae.encode(part).latent_dist.mode() for part in torch.split(pictures, 32)]).std().item()
+
+
+@torch.no_grad()
+def fold_scale(vae: AutoencoderKL, std: float) -> None:
+    """Scales the latents so that SD 1.5's factor 0.18215 gives them a standard deviation of 1; pictures stay.
+
+    Args:
+        vae: Changed in place.
+        std: The standard deviation of its latents so far.
+    """
+    factor = 1 / (std * SCALING_FACTOR)
+    channels = vae.config.latent_channels
+    vae.quant_conv.weight[:channels] *= factor
+    vae.quant_conv.bias[:channels] *= factor
+    vae.quant_conv.bias[channels:] += 2 * math.log(factor)  # These are logarithms of variances.
+    vae.post_quant_conv.weight /= factor
+    vae.register_to_config(scaling_factor=SCALING_FACTOR)
+
+
+@torch.no_grad()
+def round_trip_psnr(vae: AutoencoderKL, num_pictures: int = 64) -> float:
+    """Mean peak signal-to-noise ratio in dB of held-out renders after a round trip."""
+    pictures = np.stack([render(training_character(number, HELD_OUT_SEED)) for number in range(num_pictures)])
+    decoded = np.concatenate(
+        [
+            to_pictures(vae.decode(vae.encode(part).latent_dist.mode()).sample)
+            for part in torch.split(to_tensor(pictures).to(vae.device), 8)
+        ]
+    )
+    errors = np.square((decoded.astype(np.float64) - pictures) / 255).mean((1, 2, 3))
+    return float((-10 * np.log10(errors)).mean())

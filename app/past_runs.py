@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.run_record import RunRecord, RunStatus
-from core.config import TrainConfig, with_values
 from core.events import Event, from_line
-from core.run_folder import RunFolder
+from core.locks import is_running
+from core.run_folder import RunFolder, state_file
 
 _TAIL_BYTES = 128 * 1024
 
@@ -30,8 +30,8 @@ class PastRun:
 
     @property
     def can_continue(self) -> bool:
-        """Whether it ended early and has a state to go on from."""
-        return self.status != "finished" and has_state(self.folder)
+        """Whether it ended early, has a state to go on from, and no other process is at work on it."""
+        return self.status != "finished" and has_state(self.folder) and not is_running(self.folder.path)
 
 
 def past_runs(output: Path) -> list[PastRun]:
@@ -56,21 +56,7 @@ def past_run(folder: RunFolder) -> PastRun:
 
 def has_state(folder: RunFolder) -> bool:
     """Whether the run can continue."""
-    try:
-        return any(folder.state.iterdir())
-    except OSError:
-        return False
-
-
-def continued_config(folder: RunFolder) -> TrainConfig:
-    """The settings of a run for going on, pointing to where the run lies now: its folder may have been moved.
-
-    Raises:
-        UserError: The settings cannot be read.
-    """
-    return with_values(
-        folder.load_config(), {"output.folder": folder.path.parent.parent, "output.name": folder.path.name}
-    )
+    return state_file(folder.state).is_file()
 
 
 def _last_events(path: Path) -> list[Event]:

@@ -7,3 +7,7 @@ __version__ = "0.1.0"
 # Read by OpenMP when torch is imported. By default its threads wait for each other by spinning, which on a machine with
 # other work to do slows a step forty times; waiting politely costs nothing that could be measured.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Libraries tell users of packages that they do not need; errors still come through.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

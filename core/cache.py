@@ -1,7 +1,8 @@
 """Latents and text embeddings on disk, so that they are computed once.
 
 Every entry is a small safetensors file named by a hash of all that changes its content: the picture's bytes, how it
-is cropped and resized, and the VAE; or the caption, the text encoder, the tokenizer and the clip skip.
+is cropped and resized, and the VAE; or the caption, the text encoder, the tokenizer and the clip skip. Of models,
+weights and configuration count.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.files import replacing
+from core.files import write_bytes
 from core.paths import user_data_folder
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 VERSION = "1"
 """Changed whenever the same inputs would give other latents or embeddings."""
 
-_SAMPLE_BYTES = 1 << 20
-_NUM_SAMPLES = 16
+_BLOCK_BYTES = 1 << 20
 
 
 class DiskCache:
@@ -33,13 +33,14 @@ class DiskCache:
     def get(self, key: str) -> dict[str, Tensor] | None:
         """The tensors of a key, or None."""
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
         path = self._path(key)
         if not path.is_file():
             return None
         try:
-            tensors: dict[str, Tensor] = load_file(path)
+            # Read, not mapped: a mapping for each entry would use up what the system allows, and lock files on Windows.
+            tensors: dict[str, Tensor] = load(path.read_bytes())
             return tensors
         except (SafetensorError, OSError):
             return None  # Cut off by a full disk or another program: it is computed and written again.
@@ -50,10 +51,9 @@ class DiskCache:
         Raises:
             OSError: The folder cannot be written.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        with replacing(self._path(key)) as temporary:
-            save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary)
+        write_bytes(self._path(key), save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
@@ -65,23 +65,9 @@ def key_of(*parts: object) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """A hash of a whole file, for pictures."""
+    """A hash of a whole file: a picture, or weights, of which a second reads about a gigabyte."""
     with path.open("rb") as file:
         digest = hashlib.blake2b(digest_size=20)
-        while block := file.read(_SAMPLE_BYTES):
+        while block := file.read(_BLOCK_BYTES):
             digest.update(block)
-    return digest.hexdigest()
-
-
-def weights_hash(path: Path) -> str:
-    """A hash of a weight file from its size and samples spread over it: gigabytes in milliseconds.
-
-    Two trainings of a model differ in nearly every weight, so that samples tell them apart.
-    """
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=20)
-    with path.open("rb") as file:
-        for index in range(_NUM_SAMPLES):
-            file.seek(max(0, (size - _SAMPLE_BYTES)) * index // (_NUM_SAMPLES - 1))
-            digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()

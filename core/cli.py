@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from core import __version__
-from core.config import TrainConfig, load_config, with_values
+from core.config import TrainConfig, load_config, validated, with_values
 from core.config.fields import field_specs
-from core.config.model import SamplingConfig
+from core.config.toml import with_home
 from core.console import Reporter
 from core.control import Control
 from core.errors import UserError
 from core.events import Event, Failed, Finished
 from core.jobs import Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
 from core.processes import is_main_process
+from core.runner import log_file
 from core.text import tr
 
 DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
@@ -63,43 +65,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _follow(lambda control: demo(options.output, control), reporter)
         job = _job(options, changes)
     except WrongUseError as error:
-        reporter.show(Failed(message=error.message, remedy=error.remedy))
+        _show(reporter, Failed(message=error.message, remedy=error.remedy, known=True))
         return WRONG_USE
+    except KeyboardInterrupt:
+        _show(reporter, _stopped_at_once())
+        return STOPPED
     except Exception as error:  # The border of the program: nothing leaves it without a sentence.
-        reporter.show(failure(error))
+        _show(reporter, failure(error))
         return FAILED
-    return _follow(lambda control: run_to_end(job, control), reporter)
+    return _follow(lambda control: run_to_end(job, control), reporter, job)
 
 
-def _follow(start: Any, reporter: Reporter) -> int:
+def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job: Job | None = None) -> int:
     """Show all events of a job. Ctrl+C asks it to stop; a second one ends the program."""
     control = Control()
+    code = FAILED
+    has_begun = False
     with _stopping(control, reporter):
-        code = FAILED
-        events: Iterator[Event] = start(control)
         try:
-            for event in events:
-                if is_main_process():
-                    reporter.show(event)
+            for event in start(control):
+                if not _show(reporter, event):
+                    control.ask("stop")
+                    _write_to_nobody()
                 if isinstance(event, Finished):
                     code = STOPPED if event.stopped else DONE
+                if isinstance(event, Failed) and has_begun and isinstance(job, TrainJob):
+                    _log(job, event)
+                has_begun = True
         except KeyboardInterrupt:
-            return STOPPED
-        except BrokenPipeError:
-            control.ask("stop")
-            for _ in events:  # Nobody reads any more; the job still saves its work.
-                continue
+            _show(reporter, _stopped_at_once(job))
             return STOPPED
     return code
 
 
+def _show(reporter: Reporter, event: Event) -> bool:
+    """Show an event, if this process speaks for the run. False when nobody reads any more."""
+    if is_main_process():
+        try:
+            reporter.show(event)
+        except OSError:  # A broken pipe, which Windows calls an invalid argument.
+            return False
+    return True
+
+
+def _write_to_nobody() -> None:
+    """Let what is still printed vanish, and what is buffered, which Python would complain about at its end."""
+    with contextlib.suppress(OSError), Path(os.devnull).open("w", encoding="utf-8") as nobody:
+        os.dup2(nobody.fileno(), sys.stdout.fileno())
+
+
+def _log(job: TrainJob, failed: Failed) -> None:
+    """Keep the details of a failure in the run's log, as the window does."""
+    if is_main_process():
+        with contextlib.suppress(OSError), log_file(job).open("a", encoding="utf-8", errors="replace") as log:
+            log.write(failed.detail.rstrip("\n") + "\n")
+
+
+def _stopped_at_once(job: Job | None = None) -> Failed:
+    again = tr("Start it again whenever you like.")
+    return Failed(
+        message=tr("The run was stopped at once, as asked."),
+        remedy=tr("Continue it from its last state whenever you like.") if isinstance(job, TrainJob) else again,
+        known=True,
+    )
+
+
 @contextlib.contextmanager
 def _stopping(control: Control, reporter: Reporter) -> Iterator[None]:
+    was_interrupted = False
+
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if control.stop_requested:
+        nonlocal was_interrupted
+        if was_interrupted:
             raise KeyboardInterrupt
+        was_interrupted = True
         control.ask("stop")
-        reporter.say(tr("Stopping after this step and saving. Press Ctrl+C again to end at once."))
+        # Nobody may be reading, and the signal may have come in the middle of another print.
+        with contextlib.suppress(OSError, RuntimeError):
+            reporter.say(tr("Stopping after this step and saving. Press Ctrl+C again to end at once."))
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = [signal.signal(number, on_signal) for number in numbers]
@@ -198,9 +241,7 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
         from core.run_folder import RunFolder
 
         run = RunFolder.find(_here(options.run))
-        # The run may have been moved together with its output folder.
-        config = with_values(run.load_config(), {"output.folder": run.path.parent.parent})
-        return TrainJob(config=_changed(config, changes), resume=True)
+        return TrainJob(config=_changed(run.continued_config(), changes), resume=True)
     with _checked():
         if options.verb == "tag":
             return TagJob(
@@ -247,21 +288,23 @@ def _sample(options: argparse.Namespace) -> SampleJob:
     from core.models import describe_base
 
     base = describe_base(_base(options.base))
-    size = options.size or base.native_size_px
+    size = base.native_size_px if options.size is None else options.size
+    usual_guidance = 4.0 if base.is_starter else 7.0
+    sampling = {
+        "prompts": tuple(options.prompt),
+        "negative_prompt": options.negative,
+        "width": size,
+        "height": size,
+        "denoising_steps": options.steps,
+        "guidance": usual_guidance if options.guidance is None else options.guidance,
+        "seed": options.seed,
+    }
     return SampleJob(
         base=base.path,
         lora=_here(options.lora) if options.lora else None,
         strength=options.strength,
         target=_here(options.output),
-        sampling=SamplingConfig(
-            prompts=tuple(options.prompt),
-            negative_prompt=options.negative,
-            width=size,
-            height=size,
-            denoising_steps=options.steps,
-            guidance=options.guidance or (4.0 if base.is_starter else 7.0),
-            seed=options.seed,
-        ),
+        sampling=validated({"sampling": sampling}).sampling,
     )
 
 
@@ -272,6 +315,10 @@ def _checked() -> Iterator[None]:
 
     try:
         yield
+    except UserError as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise _wrong_use(error) from error
+        raise
     except ValidationError as error:
         problem = error.errors()[0]
         raise WrongUseError(
@@ -294,12 +341,18 @@ def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
         kind = specs[key].kind if key in specs else "text"
         if kind == "lines":
             values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
+        elif key == "model.base" and text:
+            values[key] = _base(Path(text))
         else:
             values[key] = _here(Path(text)) if kind == "path" and text else text
     try:
         return with_values(config, values)
     except UserError as error:
-        raise WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy) from error
+        raise _wrong_use(error) from error
+
+
+def _wrong_use(error: UserError) -> WrongUseError:
+    return WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy)
 
 
 def _base(path: Path) -> Path:
@@ -310,7 +363,7 @@ def _base(path: Path) -> Path:
 
 def _here(path: Path) -> Path:
     """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
-    return path.expanduser().absolute()
+    return with_home(path).absolute()
 
 
 if __name__ == "__main__":

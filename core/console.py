@@ -23,6 +23,8 @@ from core.events import (
 )
 from core.text import tr
 
+_STEPS_IN_MEAN = 20
+
 
 def stage_title(stage: Stage) -> str:
     """What a stage does, in words."""
@@ -56,8 +58,9 @@ class Reporter:
         self._is_open = False
         self._began = time.monotonic()
         self._stage: Stage | None = None
-        self._smooth_s = 0.0
-        self._last_elapsed_s = 0.0
+        self._last_step: StepDone | None = None
+        self._num_timed = 0
+        self._step_s = 0.0
 
     def say(self, text: str) -> None:
         """A sentence of the program itself."""
@@ -86,22 +89,34 @@ class Reporter:
             self._step(event)
         elif isinstance(event, Failed):
             self.say(f"✗ {event.message}\n  {event.remedy}")
-            if event.detail:
+            if event.detail and not event.known:
                 print(event.detail, file=sys.stderr)
         elif text := _sentence(event):
             self.say(text)
 
     def _step(self, event: StepDone) -> None:
-        seconds = event.elapsed_s - self._last_elapsed_s
-        self._last_elapsed_s = event.elapsed_s
-        self._smooth_s = seconds if self._smooth_s == 0 else 0.95 * self._smooth_s + 0.05 * seconds
-        left = duration(self._smooth_s * (event.total_steps - event.step))
+        self._time(event)
+        left = ""
+        if self._num_timed:
+            left = tr("{time} left", time=duration(self._step_s * (event.total_steps - event.step)))
         self._update(
             f"{tr('Training')}  {_bar(event.step, event.total_steps)}  "
             + tr("epoch {epoch}/{epochs}", epoch=event.epoch, epochs=event.total_epochs)
-            + f"  loss {event.loss:.4f}  "
-            + tr("{time} left", time=left)
+            + f"  loss {event.loss:.4f}  {left}"
         )
+
+    def _time(self, event: StepDone) -> None:
+        """Take up the time of a step: the plain mean at first, later the newest steps count most.
+
+        The first step seen is no measure: after `resume`, its time holds all that was spent before.
+        """
+        last, self._last_step = self._last_step, event
+        if last is None or event.elapsed_s < last.elapsed_s:
+            self._num_timed, self._step_s = 0, 0.0
+            return
+        self._num_timed += 1
+        seconds = event.elapsed_s - last.elapsed_s
+        self._step_s += (seconds - self._step_s) / min(self._num_timed, _STEPS_IN_MEAN)
 
     def _update(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1

@@ -64,8 +64,9 @@ def explain(error: BaseException) -> UserError | None:
 
 
 def _explain_os_error(error: OSError) -> UserError | None:
-    place = str(error.filename or "")
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    # Of a rename, the second name is the one that the user knows.
+    place = str(error.filename2 or error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return _because(
             error,
             UserError(
@@ -78,15 +79,19 @@ def _explain_os_error(error: OSError) -> UserError | None:
         return _because(
             error,
             UserError(
-                "Kiln may not write to {place}.",
-                remedy="Choose a folder that you may write to, for example one in your documents.",
+                "Kiln has no right to open {place}.",
+                remedy="Give yourself the right to it, or choose a folder of your own, for example in your documents.",
                 place=place or tr("a file"),
             ),
         )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return _because(
             error,
-            UserError("{place} is a file where a folder is needed.", remedy="Choose another folder.", place=place),
+            UserError(
+                "{place} is a file where a folder is needed.",
+                remedy="Choose another folder.",
+                place=_file_in_the_way(place),
+            ),
         )
     if error.errno == errno.ENAMETOOLONG:
         return _because(
@@ -99,6 +104,14 @@ def _explain_os_error(error: OSError) -> UserError | None:
             UserError("{place} is missing.", remedy="Check that the file was not moved or renamed.", place=place),
         )
     return None
+
+
+def _file_in_the_way(place: str) -> str:
+    """The part of a path that exists and is no folder."""
+    from pathlib import Path
+
+    path = Path(place)
+    return str(next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path))
 
 
 def _because(cause: BaseException, error: UserError) -> UserError:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import types
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -130,12 +129,16 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The job ended without its result: one sentence, a remedy, and the technical detail folded away."""
+    """The job ended without its result: one sentence, a remedy, and the technical detail folded away.
+
+    `known` says that the sentence names the cause; otherwise the detail is what a report needs.
+    """
 
     kind: Literal["failed"] = "failed"
     message: str
     remedy: str
     detail: str = ""
+    known: bool = False
 
 
 Event = (
@@ -153,12 +156,17 @@ Event = (
 )
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 _BY_KIND: dict[str, type[Event]] = {get_args(get_type_hints(cls)["kind"])[0]: cls for cls in EVENT_TYPES}
+_HINTS = {kind: get_type_hints(cls) for kind, cls in _BY_KIND.items()}
 
 
 def to_line(event: Event) -> str:
-    """One line of JSON, without the newline; non-finite numbers become null, which `from_line` reads as NaN."""
+    """One line of ASCII JSON, without the newline; non-finite numbers become null, which `from_line` reads as NaN.
+
+    ASCII, so that file names in any encoding survive every pipe, and no text holds what some reader takes for the
+    end of a line.
+    """
     values = {field.name: _to_json(getattr(event, field.name)) for field in dataclasses.fields(event)}
-    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+    return json.dumps(values, allow_nan=False)
 
 
 def from_line(line: str) -> Event:
@@ -171,18 +179,12 @@ def from_line(line: str) -> Event:
     if not isinstance(values, dict) or values.get("kind") not in _BY_KIND:
         raise ValueError(f"not an event: {line[:200]!r}")
     cls = _BY_KIND[values["kind"]]
-    hints = _hints(cls)
+    hints = _HINTS[values["kind"]]
     known = {name: _from_json(value, hints[name]) for name, value in values.items() if name in hints}
     try:
         return cls(**known)
     except TypeError as error:
         raise ValueError(f"not an event: {line[:200]!r}") from error
-
-
-@cache
-def _hints(cls: type[Event]) -> dict[str, Any]:
-    """Types of an event's fields; slow to find, and asked for with every line."""
-    return get_type_hints(cls)
 
 
 def _to_json(value: object) -> object:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+_REPLACE_ATTEMPTS = 20
+_REPLACE_PAUSE_S = 0.1
 
 
 @contextlib.contextmanager
@@ -17,14 +22,26 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # A short name of its own: the target's name may already be as long as the file system allows.
-    temporary = path.with_name(f".kiln-{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".kiln-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - named for what it is
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename over the target. On Windows a virus scanner or a reader may hold it for a moment: it is tried again."""
+    for attempt in range(_REPLACE_ATTEMPTS):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or attempt == _REPLACE_ATTEMPTS - 1:
+                raise
+            time.sleep(_REPLACE_PAUSE_S)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -33,7 +50,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write bytes, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Remove temporary files of writers that died; those of living processes stay."""
+    import psutil
+
+    for path in folder.glob(".kiln-*.tmp"):
+        pid = path.name.split("-")[1]
+        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+            path.unlink(missing_ok=True)

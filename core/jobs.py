@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,17 +97,17 @@ _ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 def job_to_line(job: Job) -> str:
-    """One line of JSON, without the newline."""
-    return _ADAPTER.dump_json(job).decode()
+    """One line of ASCII JSON, without the newline; paths may hold any bytes that the system allows."""
+    return json.dumps(job.model_dump(), default=str)
 
 
 def job_from_line(line: str) -> Job:
     """The job of one line.
 
     Raises:
-        pydantic.ValidationError: The line describes no job.
+        ValueError: The line describes no job.
     """
-    return _ADAPTER.validate_json(line)
+    return _ADAPTER.validate_python(json.loads(line))
 
 
 def run_job(job: Job, control: Control) -> Iterator[Event]:
@@ -147,7 +148,7 @@ def failure(error: BaseException) -> Failed:
     """The event for an error: the user's words when it is known, else a plain admission with the traceback."""
     known = explain(error)
     if known is not None:
-        return Failed(message=known.message, remedy=known.remedy, detail=details(error))
+        return Failed(message=known.message, remedy=known.remedy, detail=details(error), known=True)
     return Failed(
         message=tr("Kiln met an error it does not know: {error}.", error=f"{type(error).__name__}: {error}"[:300]),
         remedy=tr("The details below say where; please report them."),

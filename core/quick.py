@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import TrainConfig, validated
+from core.config.model import LONGEST_NAME_BYTES, is_device_name
 from core.dataset.records import Scan
+from core.dataset.scan import repeats_of
 from core.models import BaseModel, describe_base
 from core.paths import default_output_folder
 from core.run_folder import RunFolder, lora_path
@@ -94,19 +96,24 @@ def _optimizer(model: BaseModel) -> dict[str, object]:
 
 def suggested_name(pictures: Path) -> str:
     """A file name from the folder's name, without what file systems refuse; `10_name` gives `name`."""
-    words = pictures.name
-    number, _, rest = words.partition("_")
-    if number.isdigit() and rest:
-        words = rest
-    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", words).strip(" .")
-    return cleaned[:100] or "my_lora"
+    _, words = repeats_of(pictures.name) or (0, "")
+    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f\ud800-\udfff]+', "_", words or pictures.name).strip(" .")
+    name = _cut(cleaned, LONGEST_NAME_BYTES - 20)  # Room for the number that makes it free.
+    if is_device_name(name):
+        return f"my_{name}"
+    return name or "my_lora"
+
+
+def _cut(name: str, limit_bytes: int) -> str:
+    return name.encode()[:limit_bytes].decode(errors="ignore").strip(" .")
 
 
 def free_name(name: str, output: Path) -> str:
     """The name, or the first of `name-2`, `name-3` … that no run and no LoRA file has in this output folder."""
     number, free = 2, name
     while _is_taken(free, output):
-        free = f"{name}-{number}"
+        suffix = f"-{number}"
+        free = _cut(name, LONGEST_NAME_BYTES - len(suffix)) + suffix
         number += 1
     return free
 

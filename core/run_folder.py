@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config.fields import with_values
 from core.config.model import TrainConfig
 from core.config.toml import load_config, save_config
 from core.errors import UserError
@@ -32,7 +34,8 @@ class RunFolder:
         Raises:
             UserError: There is no run in that folder.
         """
-        if (place / "config.toml").is_file():
+        place = place.absolute()
+        if place.parent.name == "runs" and (place / "config.toml").is_file():
             return cls(place)
         runs = [file.parent for file in (place / "runs").glob("*/config.toml")]
         if not runs:
@@ -77,6 +80,14 @@ class RunFolder:
         self.samples.mkdir(parents=True, exist_ok=True)
         save_config(config, self.config)
 
+    def continued_config(self) -> TrainConfig:
+        """The settings to continue with: as started, but with output folder and name as the run lies now.
+
+        A run may have been moved or renamed since it was started.
+        """
+        values = {"output.folder": self.path.parent.parent, "output.name": self.path.name}
+        return with_values(self.load_config(), values)
+
     def load_config(self) -> TrainConfig:
         """The settings of the run as it was started."""
         return load_config(self.config)
@@ -107,7 +118,7 @@ class RunFolder:
         """The events so far. A last line cut off by a crash is left out, and so are events of other versions."""
         events: list[Event] = []
         if self.events.is_file():
-            for line in self.events.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self.events.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     events.append(from_line(line))
                 except ValueError:
@@ -123,6 +134,22 @@ def lora_path(config: TrainConfig, epoch: int | None = None) -> Path:
     """Where the LoRA goes: `<name>.safetensors`, or `<name>-000002.safetensors` after epoch 2."""
     suffix = "" if epoch is None else f"-{epoch:06d}"
     return config.output.folder / f"{config.output.name}{suffix}.safetensors"
+
+
+def lora_files(config: TrainConfig) -> list[Path]:
+    """The LoRA files of a run that are there: the final one and those of single epochs."""
+    name = glob.escape(config.output.name)
+    folder = config.output.folder
+    return [
+        path
+        for path in (lora_path(config), *folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
+        if path.exists()
+    ]
+
+
+def state_file(folder: Path) -> Path:
+    """The state inside a run's state folder."""
+    return folder / "state.pt"
 
 
 def _last_change(run: Path) -> float:

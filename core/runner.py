@@ -63,12 +63,14 @@ class ChildRun:
         self._child: subprocess.Popen[str] | None = None
         self._wishes: list[Command] = []
         self._killed = False
+        self._log_start = 0
         self.log_file = log_file(job)
 
     def events(self) -> Iterator[Event]:
         """Start the child and repeat its events; lines that are no events went to the log."""
         with _open_log(self.log_file) as log:
             self.log_file = Path(log.name)
+            self._log_start = log.seek(0, os.SEEK_END)
             with self._lock:
                 if self._killed:
                     yield _killed()
@@ -85,11 +87,9 @@ class ChildRun:
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
                 child = self._child
-            self._write(job_to_line(self._job))
-            with self._lock:
-                wishes, self._wishes = self._wishes, []
-            for wish in wishes:
-                self._write(wish)
+                # Under the lock, so that no wish can overtake the job.
+                for line in (job_to_line(self._job), *self._wishes):
+                    self._write(line)
             ended: Event | None = None
             assert child.stdout is not None
             for line in child.stdout:
@@ -114,8 +114,8 @@ class ChildRun:
         with self._lock:
             if self._child is None:
                 self._wishes.append(command)
-                return
-        self._write(command)
+            else:
+                self._write(command)
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
@@ -132,10 +132,9 @@ class ChildRun:
         except psutil.NoSuchProcess:
             return
         for process in family:
-            try:
+            # It may have ended by itself in the meantime; on Windows, one that is just ending denies access.
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.kill()
-            except psutil.NoSuchProcess:
-                continue  # It ended by itself in the meantime.
 
     @property
     def pid(self) -> int | None:
@@ -146,28 +145,28 @@ class ChildRun:
         child = self._child
         if child is None or child.stdin is None:
             return
-        try:
-            with self._lock:
-                child.stdin.write(line + "\n")
-                child.stdin.flush()
-        except (BrokenPipeError, OSError, ValueError):
-            return  # The child is gone; `events` tells how it ended.
+        with contextlib.suppress(OSError, ValueError):  # The child is gone; `events` tells how it ended.
+            child.stdin.write(line + "\n")
+            child.stdin.flush()
 
     def _crashed(self, code: int) -> Failed:
-        tail = "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_start)
+            tail = "\n".join(log.read().decode("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
         if code in (-9, 137):
             message = tr("The system ended the training process, most likely for lack of memory.")
-            remedy = tr("Lower the resolution or the batch size, close other programs, then continue the run.")
+            remedy = tr("Close other programs and continue the run, or start a new one with a lower resolution.")
         else:
             message = tr("The training process ended unexpectedly (code {code}).", code=code)
             remedy = tr("Continue the run from its last state; the end of the log below may say why.")
-        return Failed(message=message, remedy=remedy, detail=tail)
+        return Failed(message=message, remedy=remedy, detail=tail, known=code in (-9, 137))
 
 
 def _killed() -> Failed:
     return Failed(
         message=tr("The run was stopped at once, as asked."),
         remedy=tr("Continue it from its last state whenever you like."),
+        known=True,
     )
 
 

@@ -36,7 +36,7 @@ def main() -> int:
             print(event.detail, file=sys.stderr, flush=True)
         try:
             events.write(to_line(event) + "\n")
-        except BrokenPipeError:
+        except OSError:  # A broken pipe; Windows has another name for it.
             # Nobody listens any more; the job still ends at its next safe place, with its work saved.
             control.ask("stop")
             events = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lives as long as the process

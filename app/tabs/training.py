@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QStackedWidget, QVBoxLay
 
 from app import theme
 from app.job_worker import JobWorker
-from app.past_runs import PastRun, continued_config, has_state, past_run, past_runs
+from app.past_runs import PastRun, has_state, past_run, past_runs
 from app.project import Project
 from app.run_record import RunRecord
 from app.settings import Settings
@@ -141,7 +141,7 @@ class TrainingTab(QWidget):
         if self.is_running:
             return
         try:
-            config = continued_config(folder)
+            config = folder.continued_config()
         except (UserError, OSError) as error:
             self._tell(error)
             return
@@ -378,7 +378,7 @@ class TrainingTab(QWidget):
         """Back to the start with the settings of this run under a free name."""
         assert self._folder is not None
         try:
-            config = self._config or continued_config(self._folder)
+            config = self._config or self._folder.continued_config()
         except (UserError, OSError) as error:
             self._tell(error)
             return

@@ -146,6 +146,21 @@ def unknown_key(key: str) -> UserError:
     return UserError("There is no option {key}.", remedy="See resources/manual/settings.md for all options.", key=key)
 
 
+def unknown_section(name: str) -> UserError:
+    """The error for a section that does not exist, with the nearest one that does."""
+    import difflib
+
+    known = [section for section, _, _ in sections()]
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+        return UserError("There is no section {section}.", remedy="Did you mean {near}?", section=name, near=near[0])
+    return UserError(
+        "There is no section {section}.",
+        remedy="The sections are {sections}.",
+        section=name,
+        sections=", ".join(known),
+    )
+
+
 def problems_of(error: ValidationError) -> dict[str, str]:
     """`section.name` -> what is allowed there, as a sentence in the user's language."""
     specs = {spec.key: spec for spec in field_specs()}
@@ -166,13 +181,21 @@ def explain_validation(error: ValidationError) -> UserError:
     """The first problem of a config as a sentence with what is allowed."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][:2])
+    value = first.get("input")
     if first["type"] == "extra_forbidden":
-        return unknown_key(key)
+        return unknown_section(key) if len(first["loc"]) == 1 and isinstance(value, Mapping) else unknown_key(key)
+    if len(first["loc"]) == 1:
+        return UserError(
+            "{key} cannot be {value}.",
+            remedy="Write [{key}] on a line of its own, and the options of this section below it.",
+            key=key,
+            value=repr(value),
+        )
     return UserError(
         "{key} cannot be {value}.",
         remedy="{allowed}",
         key=key,
-        value=repr(first.get("input")),
+        value=repr(value),
         allowed=problems_of(error).get(key, first["msg"]),
     )
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from core.config.base import Section, form
+from core.text import tr
+
+LONGEST_NAME_BYTES = 200
+"""What a name may have; file systems take 255, and saving adds the number of an epoch and an ending."""
+
+
+def is_device_name(name: str) -> bool:
+    """Whether Windows takes a file name for one of its devices, as it does with `con`, `COM1` and `nul.txt`."""
+    stem = name.partition(".")[0].rstrip(" ")
+    return re.fullmatch(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", stem, re.IGNORECASE) is not None
 
 
 class ModelConfig(Section):
@@ -427,8 +438,6 @@ class OutputConfig(Section):
     )
     name: str = Field(
         "my_lora",
-        min_length=1,
-        max_length=120,
         title="Name",
         description="File name of the LoRA, without ending.",
         json_schema_extra=form(also=("output_name",)),
@@ -458,8 +467,14 @@ class OutputConfig(Section):
     @classmethod
     def _is_a_file_name(cls, name: str) -> str:
         forbidden = set('<>:"/\\|?*') | {chr(code) for code in range(32)}
-        if any(char in forbidden for char in name) or name != name.strip(" .") or name in (".", ".."):
-            raise ValueError('a name without / \\ : * ? " < > | and without a dot or space at its ends')
+        if not name or any(char in forbidden for char in name) or name != name.strip(" ."):
+            raise ValueError(tr('a name without / \\ : * ? " < > | and without a dot or space at its ends'))
+        if is_device_name(name):
+            raise ValueError(tr("a name that Windows does not keep for its devices, such as CON or COM1"))
+        if len(name.encode()) > LONGEST_NAME_BYTES:
+            raise ValueError(
+                tr("a name of up to {number} bytes; a Chinese character takes three", number=LONGEST_NAME_BYTES)
+            )
         return name
 
 

@@ -88,8 +88,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def with_home(path: Path) -> Path:
+    """The path with `~` replaced by the user's home; a name that only begins like that stays."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def load_config(path: Path) -> TrainConfig:
-    """The config of a TOML file. Paths in it are relative to the file's folder.
+    """The config of a TOML file. Paths in it are relative to the file's folder, and `~` is the user's home.
 
     Raises:
         UserError: The file cannot be read, or an option is unknown or out of range.
@@ -99,6 +107,6 @@ def load_config(path: Path) -> TrainConfig:
     values = config.model_dump()
     for spec in field_specs():
         value = values[spec.section][spec.name]
-        if spec.kind == "path" and value != Path() and not value.is_absolute():
-            values[spec.section][spec.name] = home / value
+        if spec.kind == "path" and value != Path():
+            values[spec.section][spec.name] = home / with_home(value)
     return validated(values)

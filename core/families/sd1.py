@@ -28,7 +28,9 @@ class StableDiffusion1:
         """Load a diffusers folder."""
         from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
         from transformers import CLIPTextModel, CLIPTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # Kiln tells progress itself.
         scheduler_config = json.loads((base / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
         scheduler = DDPMScheduler.from_config(
             {key: value for key, value in scheduler_config.items() if not key.startswith("_")}

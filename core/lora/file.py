@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import UserError
-from core.files import replacing
+from core.files import write_bytes
 from core.models import is_lora
 from core.safetensors_header import read_header
 
@@ -34,7 +34,7 @@ def save_lora(path: Path, tensors: Mapping[str, Tensor], precision: FilePrecisio
         UserError: A weight is not a finite number, or does not fit into the number format.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     dtype = dtype_of(precision)
     converted: dict[str, torch.Tensor] = {}
@@ -43,13 +43,13 @@ def save_lora(path: Path, tensors: Mapping[str, Tensor], precision: FilePrecisio
         if not bool(torch.isfinite(converted[name]).all()):
             raise UserError(
                 "The LoRA holds a value that is not a number in {name}; it was not saved.",
-                remedy="Continue from the last state with a lower learning rate, or save as fp32.",
+                remedy="Continue from the last state with a lower learning rate, or with file precision fp32.",
                 name=name,
             )
     kept = {key: value for key, value in metadata.items() if key.startswith("ss_")}
     full = {**metadata, **model_hashes(converted, kept)}
-    with replacing(path) as temporary:
-        save_file(converted, temporary, metadata=full)
+    # Through memory: the library reports a full disk in words of its own, Python as what it is.
+    write_bytes(path, save(converted, metadata=full))
 
 
 def load_lora(path: Path) -> dict[str, Tensor]:

@@ -9,13 +9,17 @@ from datetime import datetime, timezone
 from core import __version__
 from core.config.model import TrainConfig
 from core.dataset.captions import split_tags
+from core.dataset.scan import repeats_of
 from core.lora.file import to_metadata
 from core.training.data import Example
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the training had come when the file was written. Times are Unix seconds."""
+    """How far the training had come when the file was written.
+
+    Times are Unix seconds; `started_at` is when the run was first started, also after it was continued.
+    """
 
     step: int
     epoch: int
@@ -29,7 +33,15 @@ class Progress:
 def lora_metadata(
     config: TrainConfig, examples: list[Example], progress: Progress, *, v_prediction: bool, precision: str
 ) -> dict[str, str]:
-    """The metadata of a LoRA for Stable Diffusion 1.x, all values as strings."""
+    """The metadata of a LoRA for Stable Diffusion 1.x, all values as strings.
+
+    Args:
+        config: The settings of the run.
+        examples: The pictures as they were trained.
+        progress: How far the training had come.
+        v_prediction: Whether the base model predicts velocity instead of noise.
+        precision: The number format of the computation in accelerate's words: no, fp16 or bf16.
+    """
     training, dataset, network, optimizer = config.training, config.dataset, config.network, config.optimizer
     folders = Counter(_folder_name(example) for example in examples)
     buckets = Counter(example.size_px for example in examples for _ in range(example.repeats))
@@ -64,7 +76,7 @@ def lora_metadata(
         "ss_total_batch_size": training.batch_size * training.gradient_accumulation * progress.num_devices,
         "ss_gradient_accumulation_steps": training.gradient_accumulation,
         "ss_gradient_checkpointing": training.gradient_checkpointing,
-        "ss_mixed_precision": {"fp32": "no"}.get(precision, precision),
+        "ss_mixed_precision": precision,
         "ss_seed": training.seed,
         "ss_clip_skip": config.model.clip_skip,
         "ss_resolution": side,
@@ -111,4 +123,4 @@ def lora_metadata(
 def _folder_name(example: Example) -> str:
     """The folder under the name that kohya's convention would give it: `repeats_words`."""
     name = example.record.path.parent.name
-    return name if name.partition("_")[0].isdigit() else f"{example.repeats}_{name}"
+    return name if repeats_of(name) else f"{example.repeats}_{name}"

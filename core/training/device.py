@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -54,14 +55,26 @@ def make_accelerator(wish: DeviceWish, precision: Precision) -> tuple[Accelerato
         UserError: As `choose_device`.
     """
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
 
     device, dtype = choose_device(wish, precision)
     # The library keeps one state per process; a second job in the same process may want another device or format.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     modes = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "no"}
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=modes[dtype])
-    assert PartialState().device.type == device.type
+    accelerator = Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=modes[dtype],
+        # While one process encodes pictures or draws previews, the others wait; thousands of pictures take long.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=12))],
+    )
+    if accelerator.device.type != device.type:
+        raise UserError(
+            "The settings ask for {device}, but the processes were launched for {other}.",
+            remedy="Set the device to auto, or launch without --cpu.",
+            device=device.type,
+            other=accelerator.device.type,
+        )
     return accelerator, dtype
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from core.cache import DiskCache, content_hash, key_of, weights_hash
+from core.cache import DiskCache, content_hash, key_of
 from core.dataset.buckets import fit_image
 from core.dataset.images import load_image
 from core.errors import UserError, explain
@@ -51,7 +51,7 @@ class Latents:
             The examples that could be read, in order; `get` counts along them. The others were told by name.
         """
         cache = DiskCache()
-        vae = weights_hash(weight_file(base, "vae"))
+        vae = _model_hash(base, "vae")
         started = time.monotonic()
         usable: list[Example] = []
         for done, example in enumerate(examples, start=1):
@@ -91,7 +91,7 @@ class Embeddings:
     ) -> Iterator[Event]:
         """Fill from the cache, and encode what is missing, each distinct caption once."""
         cache = DiskCache()
-        text_encoder = weights_hash(weight_file(base, "text_encoder"))
+        text_encoder = _model_hash(base, "text_encoder")
         tokenizer = key_of(*(content_hash(file) for file in sorted((base / "tokenizer").iterdir()) if file.is_file()))
         for caption in dict.fromkeys(captions):
             key = key_of("text", family.name, text_encoder, tokenizer, clip_skip, dtype, caption)
@@ -123,6 +123,11 @@ def pixels_of(example: Example, *, mirrored: bool) -> Tensor:
         image = ImageOps.mirror(image)
     array = np.asarray(image, dtype=np.float32) / 127.5 - 1.0
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+def _model_hash(base: Path, part: str) -> str:
+    """A hash of one part of a base model: its weights and its configuration."""
+    return key_of(content_hash(weight_file(base, part)), content_hash(base / part / "config.json"))
 
 
 _told_about_cache = False

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from core.config.model import TrainConfig
 from core.control import Control
+from core.dataset.records import Scan
 from core.dataset.scan import scan_folder, usable
 from core.errors import UserError
 from core.events import Event, StageStarted
+from core.files import remove_left_overs
 from core.jobs import failure
-from core.models import describe_base
+from core.locks import only_run
+from core.models import BaseModel, describe_base
 from core.processes import is_main_process
-from core.run_folder import RunFolder, lora_path
+from core.run_folder import RunFolder, lora_files, state_file
 
 if TYPE_CHECKING:
     from core.jobs import TrainJob
@@ -27,30 +30,45 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
 
     Raises:
         UserError: Something about the settings, the pictures or the base model needs the user.
+        OSError: The output folder cannot be written.
     """
     config = job.config
     if config.output.folder == Path():
         raise UserError("No output folder is chosen.", remedy="Choose where the LoRA file should go.")
+    yield StageStarted(stage="scan")
+    base = describe_base(config.model.base)
+    scan = scan_folder(config.dataset.folder, caption_extension=config.dataset.caption_extension)
+    usable(scan)
     run = RunFolder.of(config)
     if not is_main_process():
-        yield from _events(job, run, control)
+        yield from _events(job, run, control, base, scan)
         return
     claim(run, config, resume=job.resume)
-    try:
-        yield from run.recording(_events(job, run, control))
-    except Exception as error:
-        run.record(failure(error))
-        raise
+    with only_run(run.path):
+        try:
+            yield from run.recording(_events(job, run, control, base, scan))
+        except Exception as error:
+            run.record(failure(error))
+            raise
 
 
 def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
     """Take the run's folder for this run; what another run left is never overwritten.
 
+    A run that ended before it had anything to keep leaves its name free.
+
     Raises:
-        UserError: The name is taken.
+        UserError: The name is taken, or there is nothing to continue from.
         OSError: The folder cannot be written.
     """
-    if not resume and (run.config.exists() or lora_path(config).exists()):
+    has_state, has_lora = state_file(run.state).exists(), bool(lora_files(config))
+    if resume and has_lora and not has_state:
+        raise UserError(
+            "The state of {name} is gone, so it cannot be continued.",
+            remedy="Start a new run under another name; the LoRA files saved so far are still good.",
+            name=config.output.name,
+        )
+    if not resume and (has_state or has_lora):
         raise UserError(
             "There is already a training named {name} in {folder}.",
             remedy='Choose another name, or continue it: kiln resume "{run}"',
@@ -58,16 +76,16 @@ def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
             folder=config.output.folder,
             run=run.path,
         )
-    run.create(config)
-    for left_over in [*config.output.folder.glob(".kiln-*.tmp"), *run.path.rglob(".kiln-*.tmp")]:
-        left_over.unlink()
+    if resume:
+        # Its settings stay as they are until the state has accepted those of now.
+        run.samples.mkdir(parents=True, exist_ok=True)
+    else:
+        run.create(config)
+    for folder in (config.output.folder, run.path, run.samples, run.state):
+        remove_left_overs(folder)
 
 
-def _events(job: TrainJob, run: RunFolder, control: Control) -> Iterator[Event]:
-    yield StageStarted(stage="scan")
-    base = describe_base(job.config.model.base)
-    scan = scan_folder(job.config.dataset.folder, caption_extension=job.config.dataset.caption_extension)
-    usable(scan)
+def _events(job: TrainJob, run: RunFolder, control: Control, base: BaseModel, scan: Scan) -> Iterator[Event]:
     yield StageStarted(stage="load")
     # Imports torch and diffusers: seconds, in which the window already says what is going on.
     from core.training.session import Session

@@ -70,14 +70,13 @@ class Trainer:
             self._backward(loss / len(micro_batches))
             losses.append(loss.detach())
         mean, stop = self._average(torch.stack(losses).mean(), stop)
-        if not math.isfinite(mean):
+        if not (math.isfinite(mean) and self._update()):
             self.optimizer.zero_grad()
             raise UserError(
                 "The loss is no longer a number in step {step}.",
                 remedy="Continue from the last state with a lower learning rate, or with precision fp32 or bf16.",
                 step=step + 1,
             )
-        self._update()
         return StepResult(loss=mean, learning_rate=rate, stop=stop)
 
     def _loss(self, step: int, micro_batch: int, indices: list[int]) -> Tensor:
@@ -126,19 +125,22 @@ class Trainer:
             start += grad.numel()
         return float(message[-2]), bool(message[-1] > 0)
 
-    def _update(self) -> None:
+    def _update(self) -> bool:
+        """Take the step. Returns False, with the weights untouched, when a gradient is not a number."""
         scaler = self.accelerator.scaler
         if scaler is not None:
             scaler.unscale_(self.optimizer)
-        limit = self.config.optimizer.max_grad_norm
-        if limit:
-            torch.nn.utils.clip_grad_norm_(self._trained(), limit)
-        if scaler is None:
-            self.optimizer.step()
-        else:
+        norm = torch.nn.utils.clip_grad_norm_(self._trained(), self.config.optimizer.max_grad_norm or math.inf)
+        if scaler is not None:
+            # Gradients too large for fp16 belong to its way of finding the scale: it leaves such a step out.
             scaler.step(self.optimizer)
             scaler.update()
+        elif bool(torch.isfinite(norm)):
+            self.optimizer.step()
+        else:
+            return False
         self.optimizer.zero_grad()
+        return True
 
 
 def seed_of(*parts: object) -> int:

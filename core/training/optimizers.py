@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,7 +16,7 @@ def make_optimizer(network: Network, config: OptimizerConfig, device: torch.devi
     """AdamW with one group per part; each group keeps its full rate as `base_rate` for the schedule.
 
     Args:
-        network: The pairs to train. A rate of 0 for the text encoder leaves its pairs as they are.
+        network: The pairs to train.
         config: Rates and coefficients.
         device: Where the weights are; on CUDA the update of all weights is one kernel.
     """
@@ -25,7 +25,7 @@ def make_optimizer(network: Network, config: OptimizerConfig, device: torch.devi
         (network.denoiser_pairs, config.learning_rate),
         (network.text_encoder_pairs, config.text_encoder_learning_rate),
     ):
-        if pairs and rate > 0:
+        if pairs:
             weights = [weight for pair in pairs for weight in (pair.down, pair.up)]
             groups.append({"params": weights, "lr": rate, "base_rate": rate})
     return torch.optim.AdamW(
@@ -41,3 +41,11 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
     return float(optimizer.param_groups[0]["lr"])
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Take over the moments of a saved state; rates, betas and the kind of kernel stay those of now."""
+    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, now in zip(optimizer.param_groups, options, strict=True):
+        group.update(now)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core.config.model import TrainConfig
+from core.config.toml import save_config
 from core.control import Control
 from core.dataset.records import Scan
 from core.errors import UserError, explain
@@ -38,8 +39,8 @@ from core.training.device import device_title, make_accelerator, peak_memory_byt
 from core.training.encoding import Embeddings, Latents
 from core.training.loop import Trainer
 from core.training.objective import NoiseSchedule
-from core.training.optimizers import make_optimizer
-from core.training.state import State, config_fingerprint, load_state, save_state
+from core.training.optimizers import make_optimizer, restore_optimizer
+from core.training.state import State, changed_options, load_state, save_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -62,13 +63,14 @@ class Session:
         """The whole sitting. Ends with `Finished`.
 
         Raises:
-            UserError: The settings do not fit the state, a picture cannot be read, or the loss is not a number.
+            UserError: The settings do not fit the state, no picture can be read, or the loss is not a number.
         """
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
         examples = examples_of(self.scan, config.dataset)
         state = self._last_state()
         if accelerator.is_main_process:
+            save_config(config, self.run.config)
             self.run.rewind(state.step if state else 0)
         yield JobStarted(
             job="train",
@@ -82,9 +84,10 @@ class Session:
         yield from self._notices()
         model_family = family(self.base.family)
         parts = model_family.load(self.base.path, dtype)
-        network = add_network(parts, model_family, config.network, config.training.seed)
+        network_config = config.network.model_copy(update={"train_text_encoder": self._trains_text_encoder})
+        network = add_network(parts, model_family, network_config, config.training.seed)
         if config.training.gradient_checkpointing:
-            _use_checkpointing(parts, config)
+            _use_checkpointing(parts, text_encoder=self._trains_text_encoder)
         latents, embeddings = Latents(mirrored=config.dataset.flip), self._embeddings()
         examples = yield from self._encode(examples, parts, model_family, accelerator, latents, embeddings, dtype)
         if _anyone_wishes(accelerator, self.control.stop_requested):
@@ -123,17 +126,22 @@ class Session:
             yield from self._previews(trainer, 0)
         yield from self._train(trainer, state.step if state else 0)
 
+    @property
+    def _trains_text_encoder(self) -> bool:
+        return self.config.network.train_text_encoder and self.config.optimizer.text_encoder_learning_rate > 0
+
     def _last_state(self) -> State | None:
         state = load_state(self.run.state) if self.resume else None
         if state is None:
             return None
-        if state.fingerprint != config_fingerprint(self.config):
+        if changed := changed_options(state.settings, self.config):
             raise UserError(
-                "The settings changed since this run was stopped.",
+                "The settings changed since this run was stopped: {options}.",
                 remedy="Continue with the settings in {path}, or start a new run under another name.",
+                options=", ".join(changed),
                 path=self.run.config,
             )
-        self.elapsed_s = state.elapsed_s
+        self.elapsed_s, self.started_at = state.elapsed_s, state.started_at
         return state
 
     def _plan(self, examples: list[Example], accelerator: Accelerator) -> Plan:
@@ -168,8 +176,9 @@ class Session:
 
     def _embeddings(self) -> Embeddings | None:
         """A place for cached embeddings, or None when captions or text encoder change during the run."""
-        dataset, network = self.config.dataset, self.config.network
-        return None if network.train_text_encoder or dataset.shuffle_tags or dataset.tag_dropout else Embeddings()
+        dataset = self.config.dataset
+        changes = self._trains_text_encoder or dataset.shuffle_tags or dataset.tag_dropout
+        return None if changes else Embeddings()
 
     def _encode(
         self,
@@ -199,7 +208,7 @@ class Session:
         with accelerator.main_process_first():
             encoding = latents.encode(examples, self.base.path, model_family, parts, device)
             usable = yield from _until_stop(encoding, self.control)
-            if embeddings is not None:
+            if embeddings is not None and not self.control.stop_requested:
                 parts.text_encoder.to(device)
                 yield from embeddings.encode(
                     [*captions, ""], self.base.path, model_family, parts, self.config.model.clip_skip, dtype
@@ -212,7 +221,7 @@ class Session:
         per_epoch, total_steps = trainer.plan.steps_per_epoch, trainer.total_steps
         yield StageStarted(stage="train", total=total_steps)
         trainer.parts.denoiser.train()
-        trainer.parts.text_encoder.train(config.network.train_text_encoder)
+        trainer.parts.text_encoder.train(self._trains_text_encoder)
         saved_step = first_step
         for step, epoch, micro_batches in trainer.plan.steps(first_step):
             if step >= total_steps:
@@ -252,7 +261,8 @@ class Session:
             if preview_now and config.sampling.prompts:
                 yield from self._previews(trainer, done)
                 yield StageStarted(stage="train", total=total_steps)
-        yield Finished(output=lora_path(config), elapsed_s=self.elapsed_s)
+        # The state stands at the end already: what was to follow it may be missing.
+        yield from self._end(trainer, first_step, config.training.epochs, stopped=False)
 
     def _end(self, trainer: Trainer, step: int, epoch: int, *, stopped: bool) -> Iterator[Event]:
         yield StageStarted(stage="save")
@@ -293,9 +303,10 @@ class Session:
         scaler = trainer.accelerator.scaler
         state = State(
             step=step,
-            fingerprint=config_fingerprint(self.config),
+            settings=self.config.model_dump(mode="json"),
             data_fingerprint=trainer.plan.fingerprint(),
             elapsed_s=self.elapsed_s,
+            started_at=self.started_at,
             network={name: weight.detach() for name, weight in trainer.network.named_parameters()},
             optimizer=trainer.optimizer.state_dict(),
             scaler=scaler.state_dict() if scaler is not None else {},
@@ -325,7 +336,7 @@ class Session:
                     save_picture(image, path, prompt, seed)
                     yield SampleReady(step=step, index=index, prompt=prompt, seed=seed, image=path)
                     yield StageProgress(stage="sample", done=index + 1, total=len(sampling.prompts))
-        except (RuntimeError, OSError, MemoryError) as error:
+        except Exception as error:
             known = explain(error)
             reason = str(known) if known else f"{type(error).__name__}: {error}"
             yield Notice(level="warning", message=tr("A preview could not be drawn: {reason}", reason=reason))
@@ -358,17 +369,17 @@ def _anyone_wishes(accelerator: Accelerator, wish: bool) -> bool:
 
 def _restore(trainer: Trainer, state: State) -> None:
     trainer.network.load_tensors(state.network)
-    trainer.optimizer.load_state_dict(state.optimizer)
+    restore_optimizer(trainer.optimizer, state.optimizer)
     if trainer.accelerator.scaler is not None and state.scaler:
         trainer.accelerator.scaler.load_state_dict(state.scaler)
 
 
-def _use_checkpointing(parts: Parts, config: TrainConfig) -> None:
+def _use_checkpointing(parts: Parts, *, text_encoder: bool) -> None:
     denoiser: Any = parts.denoiser
     denoiser.enable_gradient_checkpointing()
-    if config.network.train_text_encoder:
-        text_encoder: Any = parts.text_encoder
-        text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    if text_encoder:
+        encoder: Any = parts.text_encoder
+        encoder.gradient_checkpointing_enable({"use_reentrant": False})
 
 
 def _is_too_long(length: tuple[int, int]) -> bool:

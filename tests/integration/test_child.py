@@ -25,7 +25,12 @@ NUM_KILLS = int(os.environ.get("KILN_TEST_KILLS", "3"))
 
 
 def test_a_job_survives_its_line(make_config: MakeConfig, tmp_path: Path) -> None:
-    for job in (TrainJob(config=make_config(), resume=True), TagJob(folder=tmp_path / "图 片")):
+    not_unicode = tmp_path / os.fsdecode("图片".encode("gbk"))
+    for job in (
+        TrainJob(config=make_config(), resume=True),
+        TagJob(folder=tmp_path / "图 片"),
+        TagJob(folder=not_unicode),
+    ):
         assert job_from_line(job_to_line(job)) == job
 
 
@@ -79,6 +84,24 @@ def test_force_stop_ends_the_child_and_says_so(make_config: MakeConfig) -> None:
     assert "as asked" in events[-1].message
 
 
+def test_a_wish_cannot_overtake_the_job(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop asked for while the child is being started reaches it after the job, however slow the start."""
+    child = ChildRun(TrainJob(config=make_config(training__epochs=500)))
+    real = subprocess.Popen
+
+    def slow_start(*arguments: object, **options: object) -> object:
+        asking = threading.Thread(target=child.send, args=("stop",))
+        asking.start()
+        started = real(*arguments, **options)  # type: ignore[call-overload]
+        asking.join(timeout=0.3)  # Without a lock around the start, the wish is written by now.
+        return started
+
+    monkeypatch.setattr(subprocess, "Popen", slow_start)
+    ended = list(child.events())[-1]
+    assert isinstance(ended, Finished), ended
+    assert ended.stopped
+
+
 def test_a_kill_before_the_start_starts_nothing(make_config: MakeConfig) -> None:
     child = ChildRun(TrainJob(config=make_config()))
     child.kill()
@@ -118,6 +141,42 @@ def test_the_child_stops_and_saves_when_the_window_is_gone(make_config: MakeConf
         assert last.stopped
         assert child.wait() == 0
     assert lora_path(config).is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
+@pytest.mark.parametrize(("limit_bytes", "what"), [(20_000, "state"), (150_000, "lora")])
+def test_a_disk_that_is_full_is_one_sentence_and_the_run_can_go_on(
+    make_config: MakeConfig, limit_bytes: int, what: str
+) -> None:
+    """The system refuses to let any file of the child grow beyond the limit, as a full disk does."""
+    config = make_config(
+        output__state_every_n_steps=2 if what == "state" else 1000, output__save_every_n_epochs=0, network__rank=8
+    )
+    code = (
+        "import resource, signal, sys\n"
+        "from core import worker\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, resource.RLIM_INFINITY))\n"
+        "sys.exit(worker.main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=worker_environment(),
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(job_to_line(TrainJob(config=config)) + "\n")
+        child.stdin.flush()
+        failed = [from_line(line) for line in child.stdout][-1]
+    assert isinstance(failed, Failed)
+    assert "disk is full" in failed.message, failed
+    assert not list(config.output.folder.rglob("*.tmp"))
+    resumed = list(LocalRun(TrainJob(config=config, resume=True)).events())
+    assert isinstance(resumed[-1], Finished), resumed[-1]
 
 
 def test_what_libraries_print_goes_to_the_log_and_never_into_the_events() -> None:

@@ -29,7 +29,7 @@ from core.events import (
     StepDone,
 )
 from core.jobs import TrainJob
-from core.run_folder import RunFolder, lora_path
+from core.run_folder import RunFolder, lora_path, state_file
 from core.runner import LocalRun
 from core.safetensors_header import read_header
 
@@ -185,8 +185,91 @@ def test_settings_that_changed_in_between_are_refused_by_name(make_config: MakeC
     run(config, stop_after=3)
     failed = run(with_values(config, {"network.rank": 8}), resume=True)[-1]
     assert isinstance(failed, Failed)
-    assert "settings changed" in failed.message
-    assert not finished(run(config, resume=True)).stopped
+    assert "network.rank" in failed.message
+    kept = RunFolder.of(config).continued_config()
+    assert kept == config
+    assert not finished(run(kept, resume=True)).stopped
+
+
+def test_a_state_at_the_end_without_its_lora_gives_the_lora(make_config: MakeConfig) -> None:
+    """A kill between the last state and the file must not end in a run that says finished and has no file."""
+    config = make_config(output__save_every_n_epochs=0)
+    finished(run(config))
+    expected = tensors(config)
+    lora_path(config).unlink()
+    again = run(config, resume=True)
+    assert finished(again).output == lora_path(config)
+    assert_same(tensors(config), expected)
+
+
+def test_a_run_that_never_got_anywhere_leaves_its_name_free(make_config: MakeConfig, tmp_path: Path) -> None:
+    wrong = make_config(model__base=tmp_path / "nowhere")
+    assert isinstance(run(wrong)[-1], Failed)
+    right = make_config()
+    assert finished(run(right)).output == lora_path(right)
+
+
+def test_a_lora_without_its_state_is_not_trained_over(make_config: MakeConfig) -> None:
+    config = make_config()
+    finished(run(config))
+    before = lora_path(config).read_bytes()
+    state_file(RunFolder.of(config).state).unlink()
+    failed = run(config, resume=True)[-1]
+    assert isinstance(failed, Failed)
+    assert "state of miru is gone" in failed.message
+    assert lora_path(config).read_bytes() == before
+
+
+def test_two_runs_in_one_output_folder_do_not_disturb_each_other(make_config: MakeConfig) -> None:
+    first = make_config()
+    second = with_values(first, {"output.name": "second"})
+    events = LocalRun(TrainJob(config=first)).events()
+    seen = [next(events) for _ in range(12)]
+    same = run(first, resume=True)[-1]
+    assert isinstance(same, Failed)
+    assert "still going on" in same.message
+    finished(run(second))
+    finished([*seen, *events])
+    assert_same(tensors(first), tensors(second))
+
+
+def test_an_infinite_gradient_under_a_finite_loss_leaves_the_weights_alone(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(output__state_every_n_steps=1)
+    real = torch.nn.utils.clip_grad_norm_
+    calls = iter(range(100))
+
+    def spoiled(weights: list[torch.Tensor], limit: float) -> torch.Tensor:
+        if next(calls) == 3:
+            assert weights[0].grad is not None
+            weights[0].grad.fill_(float("inf"))
+        return real(weights, limit)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled)
+    failed = run(config)[-1]
+    assert isinstance(failed, Failed)
+    assert "no longer a number in step 4" in failed.message
+    monkeypatch.undo()
+    whole = elsewhere(config, "whole")
+    told = losses(run(whole))
+    assert losses(run(config, resume=True)) == told[3:]
+    assert_same(tensors(config), tensors(whole))
+
+
+def test_a_run_continues_with_a_lower_learning_rate(make_config: MakeConfig) -> None:
+    config = make_config(schedule__name="constant")
+    run(config, stop_after=3)
+    lower = with_values(config, {"optimizer.learning_rate": 1e-5})
+    steps = [event for event in run(lower, resume=True) if isinstance(event, StepDone)]
+    assert steps[0].step == 4
+    assert {step.learning_rate for step in steps} == {1e-5}
+
+
+def test_a_text_encoder_at_rate_zero_is_not_in_the_file(make_config: MakeConfig) -> None:
+    config = make_config(optimizer__text_encoder_learning_rate=0.0)
+    finished(run(config))
+    assert not any(name.startswith("lora_te") for name in tensors(config))
 
 
 def test_a_name_that_is_taken_is_never_overwritten(make_config: MakeConfig) -> None:
@@ -199,20 +282,41 @@ def test_a_name_that_is_taken_is_never_overwritten(make_config: MakeConfig) -> N
     assert lora_path(config).read_bytes() == before
 
 
-def test_cached_latents_and_embeddings_give_what_fresh_ones_give(make_config: MakeConfig) -> None:
+def test_cached_latents_and_embeddings_give_what_fresh_ones_give(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first run fills the cache, the second reads it; a cached text encoder equals one asked in every step."""
     config = make_config(network__train_text_encoder=False)
     fresh = losses(run(config))
-    cached = losses(run(elsewhere(config, "cached")))
+
+    def must_not_encode(*_: object) -> None:
+        raise AssertionError("the cache was not used")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.families.sd1.StableDiffusion1.encode_images", must_not_encode)
+        patch.setattr("core.families.sd1.StableDiffusion1.encode_captions", must_not_encode)
+        cached = losses(run(elsewhere(config, "cached")))
     live = losses(run(with_values(elsewhere(config, "live"), {"dataset.shuffle_tags": True, "dataset.keep_tags": 100})))
     assert fresh == cached
     assert live == pytest.approx(fresh, rel=1e-5)
 
 
-def test_checkpointing_changes_memory_and_not_the_result(make_config: MakeConfig) -> None:
+def test_checkpointing_computes_again_and_does_not_change_the_result(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = make_config()
     plain = losses(run(config))
+    recomputed = 0
+    real = torch.utils.checkpoint.checkpoint
+
+    def counted(*arguments: object, **options: object) -> object:
+        nonlocal recomputed
+        recomputed += 1
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(torch.utils.checkpoint, "checkpoint", counted)
     saved = losses(run(with_values(elsewhere(config, "ckpt"), {"training.gradient_checkpointing": True})))
+    assert recomputed > 8
     assert saved == pytest.approx(plain, rel=1e-4)
 
 
@@ -272,7 +376,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(mak
     kept = RunFolder.of(config).recorded()[-1]
     assert isinstance(kept, Failed)
     assert kept.message == failed.message
-    assert losses(run(config, resume=True))[0] > 0
+    rest = [event for event in run(config, resume=True) if isinstance(event, StepDone)]
+    assert rest[0].step == 4
+    assert all(math.isfinite(event.loss) for event in rest)
 
 
 def test_pictures_without_captions_are_told_and_trained(make_config: MakeConfig, pictures: Path) -> None:
@@ -306,23 +412,11 @@ def test_a_picture_that_breaks_off_when_decoded_is_named_and_the_rest_is_trained
     finished(events)
 
 
-def test_an_output_folder_that_cannot_be_written_is_one_sentence(
-    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_output_folder_that_is_a_file_is_one_sentence(make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     failed = run(make_config(output__folder=tmp_path / "file"))[-1]
     assert isinstance(failed, Failed)
-    assert "a file where a folder is needed" in failed.message
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "full"))
-
-    monkeypatch.setattr("core.training.session.save_state", full)
-    config = make_config()
-    failed = run(config)[-1]
-    assert isinstance(failed, Failed)
-    assert "disk is full" in failed.message
-    assert failed.remedy
+    assert f"{tmp_path / 'file'} is a file where a folder is needed" in failed.message
 
 
 @pytest.mark.parametrize("missing", ["model__base", "dataset__folder", "output__folder"])
@@ -332,7 +426,7 @@ def test_what_was_not_chosen_is_asked_for(make_config: MakeConfig, missing: str)
     assert failed.remedy
 
 
-def test_job_without_wishes_ends_by_itself_and_control_is_reusable() -> None:
+def test_a_wish_is_granted_once() -> None:
     control = Control()
     control.ask("sample")
     assert control.take_sample_request()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core import cli
-from core.config import TrainConfig, save_config, with_values
-from core.events import Failed, from_line
-from core.jobs import PrepareJob, SampleJob, TagJob, TrainJob
+from core.config import TrainConfig, save_config, validated, with_values
+from core.control import Control
+from core.events import Event, Failed, Finished, Notice, StageStarted, StepDone, from_line
+from core.jobs import Job, PrepareJob, SampleJob, TagJob, TrainJob
 from core.paths import STARTER_DEMO, STARTER_MODEL
+from core.run_folder import RunFolder, lora_path
+from core.runner import LocalRun, worker_environment
+from tests.pictures import good_folder
 
 
 def job_of(*words: str) -> object:
@@ -42,8 +54,6 @@ def test_train_reads_a_file_and_takes_changes(tmp_path: Path) -> None:
 
 
 def test_resume_takes_the_output_folder_where_it_is_now(tmp_path: Path) -> None:
-    from core.run_folder import RunFolder
-
     config = with_values(TrainConfig(), {"output.folder": tmp_path / "old", "output.name": "x"})
     RunFolder.of(config).create(config)
     (tmp_path / "old").rename(tmp_path / "new 新")
@@ -51,6 +61,23 @@ def test_resume_takes_the_output_folder_where_it_is_now(tmp_path: Path) -> None:
     assert isinstance(job, TrainJob)
     assert job.resume
     assert job.config.output.folder == tmp_path / "new 新"
+
+
+def test_resume_takes_the_name_that_the_run_has_now(tmp_path: Path) -> None:
+    config = with_values(TrainConfig(), {"output.folder": tmp_path, "output.name": "x"})
+    RunFolder.of(config).create(config)
+    renamed = RunFolder.of(config).path.rename(tmp_path / "runs" / "改名")
+    job = job_of("resume", str(renamed))
+    assert isinstance(job, TrainJob)
+    assert (job.config.output.folder, job.config.output.name) == (tmp_path, "改名")
+
+
+def test_starter_is_understood_as_a_setting_too() -> None:
+    job = job_of(
+        *("quick", "--base", "starter", "--pictures", str(STARTER_DEMO), "--epochs", "1", "--model.base", "starter")
+    )
+    assert isinstance(job, TrainJob)
+    assert job.config.model.base == STARTER_MODEL
 
 
 def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
@@ -123,8 +150,28 @@ def test_out_of_range_and_unknown_settings_say_what_is_allowed(capsys: pytest.Ca
     assert "from 1" in capsys.readouterr().out
     assert cli.main([*words, "--network.ranc", "8"]) == cli.WRONG_USE
     assert "network.rank" in capsys.readouterr().out
-    assert cli.main([*words[:-1], "0"]) == cli.FAILED
+    assert cli.main([*words[:-1], "0"]) == cli.WRONG_USE
     assert "training.epochs" in capsys.readouterr().out
+    assert cli.main([*words, "--name", "NUL"]) == cli.WRONG_USE
+    assert "output.name" in capsys.readouterr().out
+
+
+def test_a_broken_settings_file_is_no_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.toml").write_text("[network]\nrank = 0\n", encoding="utf-8")
+    assert cli.main(["train", str(tmp_path / "a.toml")]) == cli.FAILED
+    assert "network.rank" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("option", "key"), [("--size", "width"), ("--guidance", "guidance")])
+def test_zero_is_a_value_and_no_default(
+    option: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sample", "--base", "starter", "--prompt", "a", "--output", str(tmp_path / "out"), option, "0"]
+    assert cli.main(words) == cli.WRONG_USE
+    said = from_line(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(said, Failed)
+    assert f"sampling.{key} cannot be 0" in said.message
+    assert "from" in said.remedy
 
 
 def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,3 +180,186 @@ def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main([word])
         assert caught.value.code == 0
     assert "Kiln" in capsys.readouterr().out
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """A file with settings for the starter model and six pictures."""
+    return write_settings(tmp_path, STARTER_MODEL)
+
+
+def write_settings(folder: Path, base: Path, epochs: int = 1) -> Path:
+    config = validated(
+        {
+            "model": {"base": base},
+            "dataset": {"folder": good_folder(folder / "图 片"), "resolution": 64, "bucket_step": 16, "repeats": 1},
+            "network": {"rank": 2},
+            "training": {"epochs": epochs, "device": "cpu"},
+            "output": {"folder": folder / "out", "name": "miru"},
+        }
+    )
+    save_config(config, folder / "设置.toml")
+    return folder / "设置.toml"
+
+
+def do_instead(monkeypatch: pytest.MonkeyPatch, *events: Event | signal.Signals) -> list[bool]:
+    """Let a job say these events, with signals coming in between; the list tells when it ended and if by a stop."""
+    ends: list[bool] = []
+
+    def run(_job: Job, control: Control) -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, signal.Signals):
+                signal.raise_signal(event)
+            else:
+                yield event
+        ends.append(control.stop_requested)
+        yield Finished(stopped=control.stop_requested)
+
+    monkeypatch.setattr(cli, "run_to_end", run)
+    return ends
+
+
+def last_event(capsys: pytest.CaptureFixture[str]) -> Event:
+    return from_line(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_the_job_to_stop(
+    number: signal.Signals, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    assert do_instead(monkeypatch, number, Notice(message="still here")) == []
+    assert cli.main(["train", str(settings)]) == cli.STOPPED
+    assert last_event(capsys) == Finished(stopped=True)
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_ends_at_once_and_says_so(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = do_instead(monkeypatch, StageStarted(stage="train"), signal.SIGINT, signal.SIGINT)
+    assert cli.main(["train", str(settings)]) == cli.STOPPED
+    assert not ends
+    said = last_event(capsys)
+    assert isinstance(said, Failed)
+    assert "stopped at once" in said.message
+    assert "Continue" in said.remedy
+
+
+def test_an_interrupt_while_the_pictures_are_looked_at_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("core.dataset.scan.scan_folder", lambda _folder: signal.raise_signal(signal.SIGINT))
+    assert cli.main(["quick", "--base", "starter", "--pictures", str(STARTER_DEMO), "--epochs", "1"]) == cli.STOPPED
+    said = capsys.readouterr()
+    assert "stopped at once" in said.out
+    assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.EINVAL])
+def test_when_nobody_reads_any_more_the_job_stops_politely(
+    code: int, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(code, os.strerror(code))
+
+    # Ctrl+C also ends a program at the other end of the pipe: its first one must not count as the second.
+    ends = do_instead(monkeypatch, StageStarted(stage="train"), Notice(message="more"), signal.SIGINT)
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert cli.main(["train", str(settings)]) == cli.STOPPED
+    assert ends == [True]
+
+
+def test_a_failed_job_is_no_closed_pipe(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_job: Job, _control: Control) -> Iterator[Event]:
+        yield StageStarted(stage="train")
+        raise OSError(errno.EINVAL, "a bug of the job")
+
+    monkeypatch.setattr(cli, "run_to_end", run)
+    with pytest.raises(OSError, match="a bug"):
+        cli.main(["train", str(settings)])
+
+
+def test_the_details_of_a_failure_are_in_the_run_s_log(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "out" / "runs" / "miru")
+    run.path.mkdir(parents=True)
+    failed = Failed(message="It broke.", remedy="Report it.", detail="Traceback: line 7")
+    do_instead(monkeypatch, failed)
+    cli.main(["train", str(settings)])
+    assert not run.log.exists(), "the run never began: the folder may be another run's"
+    for _ in range(2):
+        do_instead(monkeypatch, StageStarted(stage="scan"), failed)
+        cli.main(["train", str(settings)])
+    assert run.log.read_text(encoding="utf-8") == "Traceback: line 7\n" * 2
+
+
+@contextlib.contextmanager
+def started(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """The program in a process of its own, ended with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "core.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=worker_environment(),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_to_first_step(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert any(isinstance(from_line(line), StepDone) for line in process.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for other processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_real_run_with_its_work_saved(number: signal.Signals, tiny_sd1: Path, tmp_path: Path) -> None:
+    with started("train", str(write_settings(tmp_path, tiny_sd1, epochs=5000))) as process:
+        read_to_first_step(process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == cli.STOPPED
+    ended = from_line(out.splitlines()[-1])
+    assert isinstance(ended, Finished)
+    assert ended.stopped
+    assert ended.output == tmp_path / "out" / "miru.safetensors"
+    assert ended.output.is_file()
+    assert "Stopping after this step" in err
+
+
+@pytest.mark.slow
+def test_a_closed_pipe_ends_a_real_run_with_its_work_saved(tiny_sd1: Path, tmp_path: Path) -> None:
+    with started("train", str(write_settings(tmp_path, tiny_sd1, epochs=5000))) as process:
+        read_to_first_step(process)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=120) == cli.STOPPED
+    assert (tmp_path / "out" / "miru.safetensors").is_file()
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+
+
+@pytest.mark.slow
+def test_resume_goes_on_to_the_end(tiny_sd1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = job_of("train", str(write_settings(tmp_path, tiny_sd1, epochs=2)))
+    assert isinstance(job, TrainJob)
+    run = LocalRun(job)
+    for event in run.events():
+        if isinstance(event, StepDone) and event.step == 4:
+            run.send("stop")
+    assert isinstance(event, Finished) and event.stopped
+    assert cli.main(["resume", str(tmp_path / "out")]) == cli.DONE
+    events = [from_line(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event.step for event in events if isinstance(event, StepDone)] == list(range(5, 13))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].output == lora_path(job.config)

@@ -9,6 +9,7 @@ import pytest
 from core.config import TrainConfig, field_specs, load_config, save_config, to_toml, with_values
 from core.config.migrations import migrated
 from core.errors import UserError
+from core.text import set_language
 
 
 def test_a_config_survives_its_file_with_any_text(tmp_path: Path) -> None:
@@ -43,6 +44,22 @@ def test_relative_paths_belong_to_the_folder_of_the_file(tmp_path: Path) -> None
     assert config.output.folder == Path()
 
 
+def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home 家"))
+    (tmp_path / "a.toml").write_text('[dataset]\nfolder = "~/图"\n[output]\nfolder = "~no one"\n', encoding="utf-8")
+    config = load_config(tmp_path / "a.toml")
+    assert config.dataset.folder == tmp_path / "home 家" / "图"
+    assert config.output.folder == tmp_path / "~no one"
+
+
+def test_rules_for_names_are_told_in_the_user_s_language() -> None:
+    set_language("zh")
+    for name, word in {"a/b": "不含", "nul": "设备", "角" * 67: "字节"}.items():
+        with pytest.raises(UserError, match=word):
+            with_values(TrainConfig(), {"output.name": name})
+
+
 def test_a_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf[network]\nrank = 4\n")
     assert load_config(tmp_path / "a.toml").network.rank == 4
@@ -55,9 +72,16 @@ def test_a_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
         ('[network]\nrank = "many"\n', ["network.rank", "'many'", "whole number"]),
         ("[network]\nranc = 4\n", ["network.ranc", "network.rank"]),
         ("[network]\nnetwork_dim = 4\n", ["network.network_dim", "network.rank"]),
-        ("[netwrok]\nrank = 4\n", ["netwrok", "no option"]),
+        ("[network]\nrank = true\n", ["network.rank", "True", "whole number"]),
+        ("[optimizer]\nlearning_rate = true\n", ["optimizer.learning_rate", "True", "a number"]),
+        ("[netwrok]\nrank = 4\n", ["no section netwrok", "mean network"]),
+        ("[foo]\nrank = 4\n", ["no section foo", "dataset, network"]),
+        ("rank = 4\n", ["no option rank", "network.rank"]),
+        ("output = 3\n", ["output cannot be 3", "Write [output]"]),
         ('[training]\nprecision = "fp8"\n', ["training.precision", "bf16, fp16, fp32"]),
         ('[output]\nname = "a/b"\n', ["output.name", "without /"]),
+        ('[output]\nname = "con.txt"\n', ["output.name", "Windows"]),
+        (f'[output]\nname = "{"角" * 67}"\n', ["output.name", "200 bytes"]),
         ("[optimizer]\nlearning_rate = nan\n", ["optimizer.learning_rate"]),
         ("[network\nrank = 4\n", ["TOML", "line 1"]),
         ("network = 4\n", ["network"]),
@@ -84,7 +108,9 @@ def test_a_file_that_is_no_utf8_or_missing_is_told(tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a/b", "a\\b", "a:b", "", " a", "a.", "..", "a\nb", "x" * 121])
+@pytest.mark.parametrize(
+    "name", ["a/b", "a\\b", "a:b", "", " a", "a.", "..", "a\nb", "x" * 201, "角" * 67, "NUL", "com1", "Aux.v2", "LPT¹"]
+)
 def test_a_name_is_a_file_name_on_every_system(name: str) -> None:
     with pytest.raises(UserError):
         with_values(TrainConfig(), {"output.name": name})
@@ -95,6 +121,8 @@ def test_text_from_a_command_line_becomes_the_option_s_type() -> None:
         TrainConfig(), {"network.rank": "8", "dataset.flip": "true", "optimizer.learning_rate": "1e-3"}
     )
     assert (config.network.rank, config.dataset.flip, config.optimizer.learning_rate) == (8, True, 1e-3)
+    with pytest.raises(UserError, match="whole number"):
+        with_values(TrainConfig(), {"network.rank": "true"})
 
 
 def test_a_renamed_option_keeps_old_files_loading() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from core.cache import DiskCache, content_hash, key_of, weights_hash
+from core.cache import DiskCache, content_hash, key_of
 from core.config import TrainConfig, with_values
 from core.errors import UserError
-from core.events import Failed, Finished, JobStarted, StepDone
-from core.files import replacing, write_text
-from core.run_folder import RunFolder, lora_path
-from core.training.state import State, config_fingerprint, load_state, save_state, state_file
+from core.events import Failed, Finished, JobStarted, Notice, StepDone
+from core.files import remove_left_overs, replacing, write_text
+from core.locks import is_running, only_run
+from core.run_folder import RunFolder, lora_path, state_file
+from core.training.state import State, changed_options, load_state, save_state
 
 
 def step_done(step: int) -> StepDone:
@@ -104,20 +107,21 @@ def test_keys_and_hashes_change_with_every_part(tmp_path: Path) -> None:
     assert len({key_of("a", "b"), key_of("ab"), key_of("b", "a"), key_of("a", "b", 1)}) == 4
     file = tmp_path / "weights"
     data = bytearray(range(256)) * 20000
-    file.write_bytes(data)
-    before, whole = weights_hash(file), content_hash(file)
-    data[-1] ^= 1
-    file.write_bytes(data)
-    assert weights_hash(file) != before
-    assert content_hash(file) != whole
+    hashes = set()
+    for position in (0, len(data) // 2, len(data) - 1):
+        data[position] ^= 1
+        file.write_bytes(data)
+        hashes.add(content_hash(file))
+    assert len(hashes) == 3
 
 
 def some_state(step: int) -> State:
     return State(
         step=step,
-        fingerprint="f",
+        settings=TrainConfig().model_dump(mode="json"),
         data_fingerprint="d",
         elapsed_s=1.5,
+        started_at=1000.0,
         network={"a": torch.arange(3.0)},
         optimizer={"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
         scaler={},
@@ -139,16 +143,85 @@ def test_a_state_comes_back_as_it_was_and_a_broken_one_is_told(tmp_path: Path) -
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return print, ("code ran",)
+            return Path.touch, (tmp_path / "code ran",)  # type: ignore[return-value]
 
-    torch.save({"format": 1, "step": Evil()}, state_file(tmp_path))
+    save_state(tmp_path, some_state(7))
+    record = torch.load(state_file(tmp_path), weights_only=True)
+    torch.save({**record, "elapsed_s": Evil()}, state_file(tmp_path))
     with pytest.raises(UserError, match="cannot be read"):
         load_state(tmp_path)
+    assert not (tmp_path / "code ran").exists()
 
 
-def test_only_options_that_do_not_change_the_steps_are_free(config: TrainConfig) -> None:
-    same = config_fingerprint(config)
-    for key, value in (("training.epochs", 99), ("output.save_every_n_epochs", 1), ("sampling.prompts", ("a",))):
-        assert config_fingerprint(with_values(config, {key: value})) == same
+def test_a_state_with_weights_that_are_no_numbers_does_not_replace_a_good_one(tmp_path: Path) -> None:
+    save_state(tmp_path, some_state(7))
+    good = state_file(tmp_path).read_bytes()
+    bad = dataclasses.replace(some_state(8), network={"a": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(UserError, match="no longer numbers in step 8"):
+        save_state(tmp_path, bad)
+    assert state_file(tmp_path).read_bytes() == good
+
+
+def test_options_that_would_make_it_another_run_are_named_and_the_others_are_free(config: TrainConfig) -> None:
+    settings = config.model_dump(mode="json")
+    for key, value in (
+        ("training.epochs", 99),
+        ("output.save_every_n_epochs", 1),
+        ("sampling.prompts", ("a",)),
+        ("optimizer.learning_rate", 1e-5),
+        ("training.precision", "fp32"),
+        ("training.gradient_checkpointing", True),
+        ("model.base", Path("/moved")),
+    ):
+        assert changed_options(settings, with_values(config, {key: value})) == []
     for key, value in (("network.rank", 4), ("training.seed", 1), ("dataset.resolution", 256)):
-        assert config_fingerprint(with_values(config, {key: value})) != same
+        assert changed_options(settings, with_values(config, {key: value})) == [key]
+
+
+def test_an_option_that_came_later_counts_as_its_default(config: TrainConfig) -> None:
+    settings = config.model_dump(mode="json")
+    del settings["training"]["noise_offset"]
+    assert changed_options(settings, config) == []
+    assert changed_options(settings, with_values(config, {"training.noise_offset": 0.1})) == ["training.noise_offset"]
+
+
+def test_a_run_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
+    with only_run(tmp_path):
+        assert is_running(tmp_path)
+        with pytest.raises(UserError, match="still going on"), only_run(tmp_path):
+            pass
+    assert not is_running(tmp_path)
+
+
+def test_a_moved_and_renamed_run_continues_where_it_lies(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    moved = config.output.folder.parent / "elsewhere" / "runs" / "new name"
+    moved.parent.mkdir(parents=True)
+    run.path.rename(moved)
+    continued = RunFolder.find(moved).continued_config()
+    assert (continued.output.folder, continued.output.name) == (moved.parent.parent, "new name")
+    assert RunFolder.of(continued).path == moved
+
+
+def test_an_output_folder_with_a_settings_file_of_its_own_is_no_run(config: TrainConfig) -> None:
+    RunFolder.of(config).create(config)
+    (config.output.folder / "config.toml").write_text("", encoding="utf-8")
+    assert RunFolder.find(config.output.folder) == RunFolder.of(config)
+
+
+def test_events_with_odd_texts_survive_the_file(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    odd = Notice(message="a\u2028b\x85c", image=Path(os.fsdecode("图".encode("gbk") + b".png")))
+    run.record(odd)
+    assert run.recorded() == [odd]
+
+
+def test_left_overs_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    mine, dead = tmp_path / f".kiln-{os.getpid()}-abcd.tmp", tmp_path / ".kiln-999999999-abcd.tmp"
+    for path in (mine, dead):
+        path.touch()
+    remove_left_overs(tmp_path)
+    assert list(tmp_path.iterdir()) == [mine]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.past_runs import continued_config, past_run, past_runs
+from app.past_runs import past_run, past_runs
 from app.run_record import RunRecord
 from core.config import TrainConfig, with_values
 from core.events import (
@@ -163,6 +163,6 @@ def test_only_the_end_of_a_long_run_is_read(tmp_path: Path) -> None:
 def test_a_moved_run_continues_where_it_lies_now(tmp_path: Path) -> None:
     make_run(tmp_path / "first", "mika", [step(30)], state=True)
     (tmp_path / "first").rename(tmp_path / "second")
-    config = continued_config(RunFolder(tmp_path / "second" / "runs" / "mika"))
+    config = RunFolder(tmp_path / "second" / "runs" / "mika").continued_config()
     assert config.output.folder == tmp_path / "second"
     assert config.output.name == "mika"

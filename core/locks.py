@@ -1,0 +1,55 @@
+"""One writer at a time: a lock that the system drops when its process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.errors import UserError
+
+
+@contextlib.contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder.
+
+    Raises:
+        UserError: Another process holds it: the run is still going on.
+        OSError: The folder cannot be written.
+    """
+    with (folder / ".lock").open("ab") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise UserError(
+                "The training in {folder} is still going on.",
+                remedy="Wait for its end, or stop it where it was started.",
+                folder=folder,
+            ) from error
+        yield
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process is at work on the run in this folder."""
+    if not (folder / ".lock").is_file():
+        return False
+    try:
+        with only_run(folder):
+            return False
+    except UserError:
+        return True
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,7 +40,9 @@ class WrongUseError(UserError):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise WrongUseError(
-            "{message}.", remedy="See: kiln --help", message=message[0].upper() + message[1:].rstrip(".")
+            "{message}.",
+            remedy="Add --help to see what there is.",
+            message=message[0].upper() + message[1:].rstrip("."),
         )
 
 
@@ -168,7 +170,10 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     parser = _Parser(
         prog="kiln",
         description=tr("Kiln trains a LoRA from a folder of pictures. Without a command it opens its window."),
-        epilog=tr("quick and train also take every setting as --section.key VALUE, e.g. --network.rank 8."),
+        epilog=tr(
+            "quick, train and resume also take every setting as --section.key VALUE, e.g. --network.rank 8. "
+            "setup, doctor, test and install-desktop look after the installation."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))
@@ -211,7 +216,7 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     demo.add_argument("--output", type=Path, metavar="DIR")
     options = parser.parse_args(own)
     if changes and options.verb not in ("quick", "train", "resume"):
-        raise WrongUseError("{verb} takes no settings.", remedy="See: kiln {verb} --help", verb=options.verb)
+        raise WrongUseError("{verb} takes no settings.", remedy="Add --help to see what there is.", verb=options.verb)
     return options, changes
 
 
@@ -363,7 +368,7 @@ def _base(path: Path) -> Path:
 
 def _here(path: Path) -> Path:
     """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
-    return with_home(path).absolute()
+    return Path(os.path.abspath(with_home(path)))  # noqa: PTH100 - takes `..` out without following links
 
 
 if __name__ == "__main__":

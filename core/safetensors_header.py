@@ -57,7 +57,9 @@ def read_header(path: Path) -> Header:
 
 
 def _no_model(path: Path) -> UserError:
-    return UserError("{path} is not a safetensors file.", remedy="Choose a model file or a model folder.", path=path)
+    return UserError(
+        "{path} is not a safetensors file.", remedy="Choose a file in that format, or a model folder.", path=path
+    )
 
 
 def _cut_off(path: Path, size: int, whole: int | None) -> UserError:

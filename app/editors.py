@@ -386,7 +386,7 @@ class PathLine(QWidget):
         self._take(path.parent if self._wants_folder and path.is_file() else path)
 
     def _browse(self) -> None:
-        start = self.line.text()
+        start = str(browse_start(path_of(self.line.text())))
         if self._wants_folder:
             text = QFileDialog.getExistingDirectory(self, tr("Choose a folder"), start)
         else:
@@ -400,9 +400,29 @@ class PathLine(QWidget):
             self._take(path)
 
     def _take(self, path: Path) -> None:
+        remember_place(path)
         self._shown = path
         self.line.setText(path_text(path))
         self.chosen.emit(path)
+
+
+_last_place: list[Path] = []
+
+
+def remember_place(path: Path) -> None:
+    """Note where something was found; the next choice may begin there."""
+    folder = path if path.is_dir() else path.parent
+    if path.is_absolute() and folder.is_dir() and folder != Path(folder.anchor):
+        _last_place[:] = [folder]
+
+
+def browse_start(path: Path) -> Path:
+    """Where a file dialog opens: the nearest folder of a path that is there, else the last place, else home."""
+    if path.is_absolute():
+        nearest = next((folder for folder in (path, *path.parents) if folder.is_dir()), Path(path.anchor))
+        if nearest != Path(path.anchor):
+            return nearest
+    return next((folder for folder in _last_place if folder.is_dir()), Path.home())
 
 
 def path_text(path: Path) -> str:

@@ -277,6 +277,9 @@ class Form(QWidget):
             return
         self._arranged = arranged
         for stack in self._columns:
+            # A card's item must end before it gets another: only the first one hears when the card wants more room.
+            for card in self.cards.values():
+                stack.removeWidget(card)
             while stack.count():
                 stack.takeAt(0)
         for stack, column in zip(self._columns, arranged, strict=False):

@@ -59,6 +59,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._make_run = make_run
         self._closing = False
+        self._told_waiting: Path | None = None
         self.question: MessageDialog | None = None
         self.tagger: TaggerTab | None = None
         self.params: ParamsTab | None = None
@@ -227,6 +228,16 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Ask while something runs; else keep everything and go."""
         self.dataset.flush()
+        if (waiting := self.dataset.show_waiting()) is not None and waiting != self._told_waiting:
+            self._told_waiting = waiting
+            event.ignore()
+            self.show_page(DATASET)
+            self.show_message(
+                "warning",
+                tr("The caption you typed for {name} is not saved.", name=waiting.name),
+                tr("Choose which one to keep. Closing once more leaves the file as it is."),
+            )
+            return
         if self._is_running():
             event.ignore()
             self._ask()

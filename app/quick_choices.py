@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
-from app.project import Project
+from app.project import Project, demo_folder
 from core.config import TrainConfig, field_specs, with_values
 from core.dataset.records import Scan
 from core.errors import UserError
@@ -16,76 +16,73 @@ from core.quick import quick_config, suggested_name
 
 _CAPTIONS_MS = 500
 _ANSWERS = ("model.base", "dataset.folder", "training.epochs", "output.folder")
+_FROM_PICTURES = ("dataset.folder", "dataset.trigger_word", "sampling.prompts", "output.name")
+_FROM_DEMO = ("dataset.trigger_word", "dataset.absorbed_tags", "dataset.shuffle_tags", "sampling.prompts")
 
 
 class QuickChoices(QObject):
-    """Follows the project. A new base model or folder brings its own defaults; loaded settings stay as they are."""
+    """Follows the project: whatever changes, an option that still has what Kiln chose gets what Kiln chooses now.
+
+    What was chosen is kept by the project; settings of a file have no such record and stay as they are.
+    """
 
     def __init__(self, project: Project, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._project = project
-        self._config = project.config
-        self._scan = project.scan
-        self._before: TrainConfig | None = None
+        self._folder = project.config.dataset.folder
         self._known: tuple[object, TrainConfig] | None = None
-        # A folder may have been opened before anybody listened.
-        self._is_due = not changed_keys(TrainConfig(), project.config) - set(_ANSWERS)
-        project.config_changed.connect(self._on_config_changed)
-        project.records_changed.connect(self._on_records_changed)
+        if project.chosen is None and not changed_keys(TrainConfig(), project.config) - set(_ANSWERS):
+            project.set_config(project.config, chosen=TrainConfig())
         self._captions = QTimer(self)
         self._captions.setSingleShot(True)
         self._captions.setInterval(_CAPTIONS_MS)
-        self._captions.timeout.connect(self._on_captions_changed)
+        self._captions.timeout.connect(self._adapt)  # Captions bring preview prompts.
+        project.config_changed.connect(self._on_config_changed)
+        project.records_changed.connect(self._adapt)
         project.caption_changed.connect(self._captions.start)
-        self._chosen = choices(self._config, self._scan)
-        if self._is_due:
-            self._adapt()
+        self._adapt()
 
     def defaults(self) -> TrainConfig:
         """What Kiln chooses for the present answers, name and place as they are."""
-        config, scan = self._project.config, self._project.scan
-        basis = (config.model.base, config.dataset.folder, scan)
-        if self._known is None or self._known[0] != basis:
-            self._known = basis, choices(config, scan) or TrainConfig()
-        return with_values(self._known[1], {key: _value(config, key) for key in (*_ANSWERS, "output.name")})
+        config = self._project.config
+        basis = self.now() or self._project.chosen or TrainConfig()
+        return with_values(basis, {key: _value(config, key) for key in (*_ANSWERS, "output.name")})
 
     def _on_config_changed(self) -> None:
-        old, new = self._config, self._project.config
-        self._config = new
-        changed = changed_keys(old, new)
-        opened = self._project.folder == new.dataset.folder
-        if changed == {"model.base"} or (changed == {"dataset.folder"} and opened):
-            if not self._is_due:
-                self._before = choices(old, self._scan)
-            self._is_due = True
-            self._adapt()
-        elif "dataset.folder" in changed and not opened:
-            self._is_due = False
-            QTimer.singleShot(0, self, self._open_folder_of_config)
-
-    def _on_records_changed(self) -> None:
-        self._scan = self._project.scan
-        if self._is_due:
-            self._adapt()
-        else:
-            self._chosen = choices(self._config, self._scan)
-
-    def _on_captions_changed(self) -> None:
-        """Captions bring preview prompts: a folder is often opened before it is tagged."""
-        before, self._scan = self._chosen, self._project.scan
-        self._chosen = after = choices(self._config, self._scan)
-        if before is not None and after is not None:
-            same_name = {"output.name": self._config.output.name}
-            self._project.set_config(with_values(merged(self._config, before, after), same_name))
+        folder = self._project.config.dataset.folder
+        if folder != self._folder:
+            self._folder = folder
+            if folder != self._project.folder:
+                QTimer.singleShot(0, self, self._open_folder_of_config)
+        self._adapt()
 
     def _adapt(self) -> None:
-        after = choices(self._config, self._project.scan)
+        project = self._project
+        config, chosen, after = project.config, project.chosen, self.now()
         if after is None:
-            return  # The other half is still missing; it comes with the next change.
-        before = self._before or TrainConfig()
-        self._is_due, self._before, self._chosen = False, None, after
-        self._config = merged(self._config, before, after)
-        self._project.set_config(self._config)
+            return  # The base model is still missing; it comes with the next change.
+        if chosen is None:
+            project.set_config(config, chosen=after)
+        else:
+            project.set_config(merged(config, chosen, after), chosen=after)
+
+    def now(self) -> TrainConfig | None:
+        """What Kiln chooses now, if it can. While the pictures are not read, what follows from them stays as it was."""
+        config, scan, chosen = self._project.config, self._project.scan, self._project.chosen
+        if scan is not None and scan.folder != config.dataset.folder:
+            scan = None
+        if scan is None and chosen is None:
+            return None
+        basis = (config.model.base, config.dataset.folder, config.output.folder, scan)
+        if self._known is None or self._known[0] != basis:
+            after = choices(config, scan)
+            if after is None:
+                return None
+            self._known = basis, after
+        after = self._known[1]
+        if scan is None and chosen is not None and not _is_demo(config):
+            after = with_values(after, {key: _value(chosen, key) for key in _FROM_PICTURES})
+        return after
 
     def _open_folder_of_config(self) -> None:
         folder = self._project.config.dataset.folder
@@ -94,17 +91,23 @@ class QuickChoices(QObject):
 
 
 def choices(config: TrainConfig, scan: Scan | None) -> TrainConfig | None:
-    """What Kiln would choose for the answers in a config, or None while base model or pictures are not there."""
-    if scan is None or scan.folder != config.dataset.folder or not scan.records:
-        return None
+    """What Kiln would choose for the answers in a config, or None while there is no base model that can be used."""
     try:
-        return quick_config(
+        after = quick_config(
             base=config.model.base,
             pictures=config.dataset.folder,
             epochs=config.training.epochs,
             output=config.output.folder,
             scan=scan,
         )
+        if not _is_demo(config):
+            return after
+        from core.demo import demo_config
+
+        demo = demo_config(config.dataset.folder, config.output.folder)
+        if demo.model.base == config.model.base:
+            return with_values(demo, {"training.epochs": config.training.epochs})
+        return with_values(after, {key: _value(demo, key) for key in _FROM_DEMO})
     except (UserError, OSError):
         return None
 
@@ -127,7 +130,9 @@ def merged(current: TrainConfig, before: TrainConfig, after: TrainConfig) -> Tra
         after: What is chosen by itself from now on.
     """
     own = changed_keys(before, current)
-    if _is_suggested(current.output.name, before.dataset.folder):
+    if before.dataset.folder == after.dataset.folder:
+        own.add("output.name")  # A run changes which number is free; the name stays until there are other pictures.
+    elif _is_suggested(current.output.name, before.dataset.folder):
         own.discard("output.name")
     new = {key: _value(after, key) for key in changed_keys(current, after) - own - set(_ANSWERS)}
     return with_values(current, new)
@@ -136,6 +141,10 @@ def merged(current: TrainConfig, before: TrainConfig, after: TrainConfig) -> Tra
 def _value(config: TrainConfig, key: str) -> Any:
     section, _, name = key.partition(".")
     return getattr(getattr(config, section), name)
+
+
+def _is_demo(config: TrainConfig) -> bool:
+    return config.dataset.folder == demo_folder()
 
 
 def _is_suggested(name: str, pictures: Path) -> bool:

@@ -58,6 +58,7 @@ class RunRecord:
         self.loras: list[LoraSaved] = []
         self.state_step: int | None = None
         self.outcome: Finished | Failed | None = None
+        self.was_force_stopped = False  # set by whoever asked for it
         self._last: StepDone | None = None
         self._num_timed = 0
         self._average = 0.0
@@ -116,10 +117,15 @@ class RunRecord:
         return sorted({step for step, _ in self.samples})
 
     @property
+    def ended_by_force(self) -> bool:
+        """Whether it was ended at once because the user asked for it; a run that saved before is not."""
+        return self.was_force_stopped and isinstance(self.outcome, Failed)
+
+    @property
     def status(self) -> RunStatus:
         """How it ended; `unfinished` when nobody said."""
         if isinstance(self.outcome, Failed):
-            return "failed"
+            return "stopped" if self.ended_by_force else "failed"
         if isinstance(self.outcome, Finished):
             return "stopped" if self.outcome.stopped else "finished"
         return "unfinished"

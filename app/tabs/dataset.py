@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFileDialog,
@@ -162,6 +162,8 @@ class DatasetTab(QWidget):
         self.rescan_button.clicked.connect(self.rescan)
         self.open_button = button(icon="folder-open")
         self.open_button.clicked.connect(self.choose_folder)
+        self.demo_button = button(kind="quiet", icon="sparkles")
+        self.demo_button.clicked.connect(self._open_demo)
         self.next_button = button(kind="primary")
         self.next_button.clicked.connect(self._go_on)
         first = QHBoxLayout()
@@ -175,7 +177,7 @@ class DatasetTab(QWidget):
         row = QHBoxLayout()
         row.setSpacing(theme.SPACE_S)
         row.addLayout(texts, 1)
-        for widget in (self.rescan_button, self.open_button, self.next_button):
+        for widget in (self.rescan_button, self.demo_button, self.open_button, self.next_button):
             row.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
         return row
 
@@ -223,9 +225,32 @@ class DatasetTab(QWidget):
         """Save what is typed."""
         self.editor.flush()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Other programs may have written captions in the meantime."""
+        super().showEvent(event)
+        self._project.refresh_captions()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """The same when the user comes back from another window."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self.isVisible():
+            self._project.refresh_captions()
+
+    def show_waiting(self) -> Path | None:
+        """Show the picture whose caption waits for the user's choice, and return it; None when there is none."""
+        image = self.editor.waiting
+        if image is not None:
+            self._clear_filter()
+            self.grid.select(image)
+        return image
+
     def shut_down(self) -> None:
         """End the threads that read pictures."""
         self.loader.shut_down()
+
+    def _open_demo(self) -> None:
+        self.flush()
+        self._project.open_demo()
 
     def _go_on(self) -> None:
         self.flush()
@@ -371,6 +396,8 @@ class DatasetTab(QWidget):
         self._loading.set_texts(tr("Reading the pictures…"), tr("Sizes and captions of every file are looked at once."))
         self._title.setText(tr("Dataset"))
         self.open_button.setText(tr("Open folder"))
+        self.demo_button.setText(tr("Try the demo"))
+        self.demo_button.setToolTip(tr("30 ready pictures; your folder and settings come back when you open it again"))
         self.rescan_button.setToolTip(tr("Read the folder again (F5)"))
         self.rescan_button.setAccessibleName(tr("Read the folder again (F5)"))
         self.search.setPlaceholderText(tr("Words in caption or name"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import icons, theme
-from app.editors import mark_wrong
+from app.editors import browse_start, mark_wrong
 from app.form import Form
 from app.project import Project
 from app.quick_choices import QuickChoices
@@ -27,9 +28,17 @@ from app.settings import Settings
 from app.widgets.card import PathLabel, button, label, set_role
 from app.widgets.quick_form import QuickForm
 from app.widgets.switch import Switch
-from core.config import load_config, save_config
+from core.config import TrainConfig, load_config, save_config
 from core.errors import UserError, explain
 from core.text import tr
+
+
+@dataclass(frozen=True, slots=True)
+class _Reset:
+    """The settings around *Reset all*; it can be taken back until something else is changed."""
+
+    before: TrainConfig
+    after: TrainConfig
 
 
 class ParamsTab(QWidget):
@@ -42,6 +51,7 @@ class ParamsTab(QWidget):
         self._project = project
         self._settings = settings
         self._name_problem = ""
+        self._reset: _Reset | None = None
         self._choices = QuickChoices(project, self)
         self.title = label(role="title")
         self.subtitle = label(role="muted")
@@ -155,7 +165,7 @@ class ParamsTab(QWidget):
         self.search.textChanged.connect(self._search)
         self.load_button.clicked.connect(self._load)
         self.save_button.clicked.connect(self._save)
-        self.reset_button.clicked.connect(self.reset_all)
+        self.reset_button.clicked.connect(self._reset_or_undo)
         self.output_button.clicked.connect(self._choose_output)
         self.name.textEdited.connect(self._rename)
         self.start_button.clicked.connect(self.start_requested)
@@ -173,8 +183,6 @@ class ParamsTab(QWidget):
         self.search.setPlaceholderText(tr("Search parameters, also by their names in kohya's scripts"))
         self.load_button.setText(tr("Load settings…"))
         self.save_button.setText(tr("Save settings…"))
-        self.reset_button.setText(tr("Reset all"))
-        self.reset_button.setToolTip(tr("All parameters back to what Kiln chooses; your three answers stay"))
         self.name_label.setText(tr("Saved as"))
         self.name.setAccessibleName(tr("Name of the LoRA"))
         self.output_button.setToolTip(tr("Choose the output folder…"))
@@ -209,7 +217,32 @@ class ParamsTab(QWidget):
     def reset_all(self) -> None:
         """Everything back to what Kiln chooses, but for the three answers, the name and the place."""
         self.form.forget_problems()
-        self._project.set_config(self._choices.defaults())
+        before, after = self._project.config, self._choices.defaults()
+        self._reset = _Reset(before, after) if before != after else None
+        self._project.set_config(after, chosen=self._choices.now() or self._project.chosen)
+        self._refresh()
+
+    def undo_reset(self) -> None:
+        """Take back the reset; nothing was changed since."""
+        if self._reset is not None:
+            before, self._reset = self._reset.before, None
+            self._project.set_config(before, chosen=self._project.chosen)
+
+    def _reset_or_undo(self) -> None:
+        if self._reset is None:
+            self.reset_all()
+        else:
+            self.undo_reset()
+
+    def _show_reset(self) -> None:
+        if self._reset is not None and self._project.config != self._reset.after:
+            self._reset = None
+        if self._reset is None:
+            self.reset_button.setText(tr("Reset all"))
+            self.reset_button.setToolTip(tr("All parameters back to what Kiln chooses; your three answers stay"))
+        else:
+            self.reset_button.setText(tr("Undo reset"))
+            self.reset_button.setToolTip(tr("All parameters as they were before the reset"))
 
     def _refresh(self) -> None:
         config = self._project.config
@@ -217,6 +250,7 @@ class ParamsTab(QWidget):
         self.form.set_defaults(self._choices.defaults())
         if not self._name_problem and self.name.text() != config.output.name:
             self.name.setText(config.output.name)
+        self._show_reset()
         self.output_label.setText(tr("in {folder}", folder=config.output.folder))
         self._show_reason()
 
@@ -263,17 +297,19 @@ class ParamsTab(QWidget):
         self._show_reason()
 
     def _choose_output(self) -> None:
-        start = str(self._project.config.output.folder)
+        start = str(browse_start(self._project.config.output.folder))
         if text := QFileDialog.getExistingDirectory(self, tr("Choose the output folder"), start):
             self._project.change({"output.folder": Path(text)})
 
     def _load(self) -> None:
+        start = str(browse_start(self._project.config.output.folder))
         filters = tr("Settings") + " (*.toml);;* (*)"
-        if text := QFileDialog.getOpenFileName(self, tr("Load settings"), "", filters)[0]:
+        if text := QFileDialog.getOpenFileName(self, tr("Load settings"), start, filters)[0]:
             self.load_settings(Path(text))
 
     def _save(self) -> None:
-        start = f"{self._project.config.output.name}.toml"
+        output = self._project.config.output
+        start = str(browse_start(output.folder) / f"{output.name}.toml")
         if text := QFileDialog.getSaveFileName(self, tr("Save settings"), start, tr("Settings") + " (*.toml)")[0]:
             self.save_settings(Path(text))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app import theme
@@ -191,6 +192,12 @@ class TaggerTab(QWidget):
         if self.worker is not None:
             self.worker.kill()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Other programs may have written captions in the meantime."""
+        super().showEvent(event)
+        if not self.is_running:
+            self._project.refresh_captions()
+
     def shut_down(self) -> None:
         """End the thread that reads pictures."""
         self.loader.shut_down()
@@ -277,6 +284,7 @@ class TaggerTab(QWidget):
         self.undo_button.setVisible(not running and self._backup is not None)
         if not self.feed.feed.entries:
             self._list_pages.setCurrentWidget(self._waiting)
+            self._show_waiting(scan)
         self._show_detail()
         if running:
             self.start_button.hide()
@@ -284,6 +292,14 @@ class TaggerTab(QWidget):
             self._show_progress()
         else:
             self._show_outcome(scan)
+
+    def _show_waiting(self, scan: Scan) -> None:
+        if not self.is_running and scan.records and all(is_captioned(record) for record in scan.records):
+            self._waiting.set_texts(
+                tr("All pictures have captions"), tr("Read and mend them on the Dataset page, or go on to training.")
+            )
+        else:
+            self._waiting.set_texts(tr("Captions appear here"), tr("One by one, as the tagger writes them."))
 
     def _show_detail(self) -> None:
         detail = self._result.detail if isinstance(self._result, Failed) else ""
@@ -298,15 +314,17 @@ class TaggerTab(QWidget):
         finished = isinstance(self._result, Finished)
         number, sentence = plan(scan, self.form.options(), self.form.has_tagger)
         nothing_left = number == 0 and bool(scan.records) and self.form.has_tagger
-        self.start_button.setText(_tag_pictures(number))
+        is_captioned_whole = bool(scan.records) and all(is_captioned(record) for record in scan.records)
+        again = nothing_left or (finished and number == len(scan.records))
+        self.start_button.setText(tr("Tag again") if again else _tag_pictures(number))
         self.start_button.setEnabled(number > 0)
-        self.start_button.setVisible(not (finished and nothing_left))
-        self.next_button.setVisible(finished or nothing_left)
+        self.start_button.show()
+        self.next_button.setVisible(finished or nothing_left or is_captioned_whole)
         set_kind(self.next_button, "primary" if nothing_left else "secondary")
         if isinstance(self._result, Failed):
             self._say(self._result.message, self._result.remedy)
         elif isinstance(self._result, Finished):
-            self._say(self._summary(self._result), sentence if number else "")
+            self._say(self._summary(self._result), sentence)
         else:
             self._say(self._told, sentence)
 
@@ -358,7 +376,6 @@ class TaggerTab(QWidget):
         self.next_button.setText(tr("Next: train"))
         self._detail_button.setText(tr("Details"))
         self._list_card.set_title(tr("Captions"))
-        self._waiting.set_texts(tr("Captions appear here"), tr("One by one, as the tagger writes them."))
         self.form.retranslate()
         self.feed.viewport().update()
         self._show()
@@ -383,7 +400,7 @@ def plan(scan: Scan, options: TagOptions, has_tagger: bool = True) -> tuple[int,
         return total, tr("No picture has a caption yet. Captions are text files beside the pictures.")
     if options.on_existing == "keep":
         if captioned == total:
-            return 0, tr("Every picture has a caption already. To write new ones, choose what happens to them.")
+            return 0, tr("All {n} pictures have captions; choose Replace to write them anew.", n=total)
         return total - captioned, tr("Already with a caption: {n}. They are kept.", n=captioned)
     if options.on_existing == "replace":
         return total, tr("Captions to be replaced: {n}. Undo brings them back.", n=captioned)

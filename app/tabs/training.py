@@ -157,6 +157,7 @@ class TrainingTab(QWidget):
         """End the run at once."""
         if self.worker is not None:
             self.view.set_phase("stopping")
+            self.view.record.was_force_stopped = True
             self.worker.kill()
 
     def _send(self, command: Command) -> None:
@@ -294,7 +295,7 @@ class TrainingTab(QWidget):
         self.view.set_phase("ended")
         folder, outcome = self._folder, self.view.record.outcome
         assert folder is not None
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Failed) and not self.view.record.ended_by_force:
             self._show_failure(folder, outcome)
         elif isinstance(outcome, Finished) and not outcome.stopped:
             self._show_result(outcome)
@@ -322,9 +323,13 @@ class TrainingTab(QWidget):
         facts = {"step": record.step, "total": record.total_steps}
         if outcome is None:
             heading = tr("This run was interrupted at step {step} of {total}.", **facts)
+        elif not record.step:
+            heading = tr("Stopped before the first step.")
         else:
             heading = tr("Stopped at step {step} of {total}.", **facts)
-        actions = [Action(tr("Open folder"), self._open_folder, icon="folder-open")]
+        actions = []
+        if not record.ended_by_force or self._newest_file() is not None:
+            actions.append(Action(tr("Open folder"), self._open_folder, icon="folder-open"))
         if has_state(folder):
             actions.insert(0, self._continue_action(folder))
         else:
@@ -356,10 +361,7 @@ class TrainingTab(QWidget):
     def _file_text(self) -> str:
         """The newest file of the run, with its size."""
         record = self.view.record
-        outcome = record.outcome
-        path = outcome.output if isinstance(outcome, Finished) else None
-        if path is None:
-            path = record.loras[-1].path if record.loras else None
+        path = self._newest_file()
         if path is None:
             return ""
         try:
@@ -368,10 +370,21 @@ class TrainingTab(QWidget):
             size = next((saved.size_bytes for saved in reversed(record.loras) if saved.path == path), 0)
         return f"{path} · {size_text(size)}" if size else str(path)
 
+    def _newest_file(self) -> Path | None:
+        """The newest LoRA file of the run; after a forced stop, only one that is really there."""
+        record = self.view.record
+        if isinstance(record.outcome, Finished) and record.outcome.output is not None:
+            return record.outcome.output
+        paths = [saved.path for saved in reversed(record.loras)]
+        if record.ended_by_force:
+            paths = [path for path in paths if path.is_file()]
+        return paths[0] if paths else None
+
     def _open_folder(self) -> None:
         assert self._folder is not None
-        outcome = self.view.record.outcome
-        path = outcome.output.parent if isinstance(outcome, Finished) and outcome.output else self._folder.path
+        record = self.view.record
+        file = self._newest_file() if record.ended_by_force or isinstance(record.outcome, Finished) else None
+        path = file.parent if file is not None else self._folder.path
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def _train_again(self) -> None:

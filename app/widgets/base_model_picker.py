@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
-from app.editors import Editor, choice_label, guard_wheel, local_paths, mark_wrong
+from app.editors import Editor, browse_start, choice_label, guard_wheel, local_paths, mark_wrong
 from app.widgets.card import button, label, set_role
 from app.wording import size_text
 from core.config import FieldSpec
@@ -106,14 +106,17 @@ class BaseModelPicker(QWidget):
         self._take(self.combo.itemData(index))
 
     def _choose_folder(self) -> None:
-        if text := QFileDialog.getExistingDirectory(self, tr("Choose a model folder"), str(self.path.parent)):
+        if text := QFileDialog.getExistingDirectory(self, tr("Choose a model folder"), self._place()):
             self._take(Path(text))
 
     def _choose_file(self) -> None:
         models = tr("Models")
         filters = f"{models} (*.safetensors *.ckpt model_index.json);;* (*)"
-        if text := QFileDialog.getOpenFileName(self, tr("Choose a model file"), str(self.path.parent), filters)[0]:
+        if text := QFileDialog.getOpenFileName(self, tr("Choose a model file"), self._place(), filters)[0]:
             self._take(model_folder_of(Path(text)))
+
+    def _place(self) -> str:
+        return str(browse_start(self.path.parent))
 
     def _take(self, path: Path) -> None:
         if path != self.path:

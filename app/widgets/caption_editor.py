@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app import icons, theme
-from app.project import Project
-from app.widgets.card import Card, ElidedLabel, label, set_role
+from app.project import Project, same_caption
+from app.widgets.card import Card, ElidedLabel, button, label, set_role
 from app.widgets.thumbnails import PictureKey, ThumbnailLoader
 from app.wording import size_text
-from core.dataset.captions import split_tags
+from core.dataset.captions import split_tags, tidy
 from core.dataset.records import ImageRecord
 from core.text import tr
 
+MAX_SHOWN = 160
+PREVIEW_MIN, PREVIEW_MIN_ASKING = 150, 24
 BOX_STEP = (
     64  # The preview is read in sizes of this step, so that dragging a border does not read it anew all the time.
 )
@@ -27,7 +31,7 @@ class PreviewPane(QWidget):
         super().__init__()
         self._loader = loader
         self._record: ImageRecord | None = None
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(PREVIEW_MIN)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         loader.loaded.connect(self._on_loaded)
         theme.signals.changed.connect(self.update)
@@ -109,8 +113,54 @@ class _CaptionText(QPlainTextEdit):
             super().keyPressEvent(event)
 
 
+class _Conflict(QFrame):
+    """The row that asks which of two captions is meant: the typed one, or the one another program wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "notice")
+        self._caption = ""
+        self._heading = label(role="strong", wrap=True)
+        self._theirs = label(wrap=True)
+        self._theirs.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.take_button = button()
+        self.keep_button = button()
+        buttons = QHBoxLayout()
+        buttons.setSpacing(theme.SPACE_S)
+        buttons.addWidget(self.take_button)
+        buttons.addWidget(self.keep_button)
+        buttons.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.SPACE_M, theme.SPACE_S, theme.SPACE_M, theme.SPACE_S)
+        column.setSpacing(theme.SPACE_XS)
+        column.addWidget(self._heading)
+        column.addWidget(self._theirs)
+        column.addLayout(buttons)
+        self.hide()
+
+    def ask(self, caption: str) -> None:
+        """Show what is in the file now."""
+        self._caption = caption
+        self.retranslate()
+        self.show()
+
+    def retranslate(self) -> None:
+        """Set every text in the language in use."""
+        caption = self._caption if len(self._caption) <= MAX_SHOWN else self._caption[:MAX_SHOWN] + "…"
+        self._heading.setText(tr("This caption was changed by another program."))
+        empty = tr("The file has no caption any more.")
+        self._theirs.setText(tr("In the file now: {caption}", caption=caption) if caption else empty)
+        self._theirs.setToolTip(self._caption)
+        self.take_button.setText(tr("Take the new one"))
+        self.keep_button.setText(tr("Keep mine"))
+
+
 class CaptionEditor(Card):
-    """The selected picture and its caption."""
+    """The selected picture and its caption.
+
+    A caption that another program changed while it was edited is not written over: a row shows both and asks. What is
+    typed for a picture and could not be saved waits for its return.
+    """
 
     move_requested = Signal(int)  # so many pictures on
     left_with_escape = Signal()
@@ -120,6 +170,9 @@ class CaptionEditor(Card):
         self._project = project
         self._record: ImageRecord | None = None
         self._saved_text = ""
+        self._base: ImageRecord | None = None  # what the typing started from
+        self._drafts: dict[Path, tuple[str, ImageRecord]] = {}
+        self._is_saving = False
         self._name = ElidedLabel(elide=Qt.TextElideMode.ElideMiddle)
         self._name.setProperty("role", "cardTitle")
         self._size = label(role="small")
@@ -139,6 +192,9 @@ class CaptionEditor(Card):
         self.undo_button.clicked.connect(self.undo)
         self._problem = label(role="error", wrap=True)
         self._problem.hide()
+        self.conflict = _Conflict()
+        self.conflict.take_button.clicked.connect(self.take_theirs)
+        self.conflict.keep_button.clicked.connect(self.keep_mine)
         self.text = _CaptionText()
         self.text.setMinimumHeight(84)
         self.text.textChanged.connect(self._show_state)
@@ -157,6 +213,7 @@ class CaptionEditor(Card):
         self.body.addWidget(self._size)
         self.body.addLayout(row)
         self.body.addWidget(self._problem)
+        self.body.addWidget(self.conflict)
         self.body.addWidget(self.text, 2)
         self.body.addWidget(self._count)
         self.retranslate()
@@ -180,45 +237,97 @@ class CaptionEditor(Card):
         return self._record is not None and self.text.toPlainText() != self._saved_text
 
     def set_record(self, record: ImageRecord | None) -> None:
-        """Show another picture; what was typed for the one before is saved first."""
+        """Show another picture; what was typed for the one before is saved first, or kept when it cannot be."""
         self.flush()
+        if record is not None and self._record is not None and record.path == self._record.path and self.is_edited:
+            self.refresh(record)
+            return
+        if self._record is not None and self._base is not None and self.is_edited:
+            self._drafts[self._record.path] = (self.text.toPlainText(), self._base)
         self._show(record)
+        if record is not None and (draft := self._drafts.pop(record.path, None)) is not None:
+            text, self._base = draft
+            self._saved_text = self._base.caption or ""
+            self.text.setPlainText(text)
+            self.refresh(record)
 
     def refresh(self, record: ImageRecord) -> None:
-        """Take what is on disk now; what is being typed stays."""
-        if self._record is not None and record.path == self._record.path:
-            if self.is_edited:
-                self._record = record
-                self._saved_text = record.caption or ""
-                self._show_state()
-            else:
+        """Take what is on disk now; what is being typed stays, and when both are new, the user is asked."""
+        if self._record is not None and record.path == self._record.path and not self._is_saving:
+            if not self.is_edited or self._base is None or tidy(self.text.toPlainText()) == (record.caption or ""):
                 self._show(record)
-        self.undo_button.setEnabled(self._project.can_undo_caption)
+            else:
+                self._record = record
+                self._ask(None if same_caption(record, self._base) else record)
+                self._show_state()
+        self._show_undo()
 
     def flush(self) -> bool:
-        """Save what was typed. Returns False when it could not be written; it stays in the box then."""
+        """Save what was typed. Returns False when it was not written; it stays in the box then."""
         if self._record is None or not self.is_edited:
             return True
-        text = self.text.toPlainText()
-        # Known as saved before the project tells everyone, and unknown again if it was not.
-        before, self._saved_text = self._saved_text, text
-        if not self._project.save_caption(self._record.path, text):
-            self._saved_text = before
-            self._show_state()
+        if self.has_conflict:
             return False
-        self._show_state()
-        return True
+        self._is_saving = True
+        try:
+            is_saved = self._project.save_caption(self._record.path, self.text.toPlainText())
+        finally:
+            self._is_saving = False
+        record = self._project.record(self._record.path)
+        if is_saved and record is not None:
+            self._show(record)
+        elif record is not None:
+            self.refresh(record)
+        return is_saved
+
+    @property
+    def has_conflict(self) -> bool:
+        """Whether the user is asked which of two captions is meant."""
+        return not self.conflict.isHidden()
+
+    @property
+    def waiting(self) -> Path | None:
+        """A picture of the open folder whose typed caption is not on disk, because it waits for the user's choice."""
+        if self.has_conflict and self._record is not None:
+            return self._record.path
+        return next((image for image in self._drafts if self._project.record(image) is not None), None)
+
+    def _ask(self, theirs: ImageRecord | None) -> None:
+        """Show the row for what is in the file now, with the picture making room for it, or take the row away."""
+        self._preview.setMinimumHeight(PREVIEW_MIN if theirs is None else PREVIEW_MIN_ASKING)
+        if theirs is None:
+            self.conflict.hide()
+        else:
+            self.conflict.ask(theirs.caption or "")
+
+    def take_theirs(self) -> None:
+        """Drop what was typed for what another program wrote."""
+        if self._record is not None:
+            self._project.reload_captions([self._record.path])
+            self._show(self._project.record(self._record.path) or self._record)
+
+    def keep_mine(self) -> None:
+        """Write what was typed over what another program wrote, if that is still what was shown."""
+        if self._record is not None:
+            self._base = self._record
+            self._saved_text = self._record.caption or ""
+            self._ask(None)
+            self.flush()
+            self._show_state()
 
     def undo(self) -> None:
         """Take back what was typed, else the caption saved last."""
-        if self.is_edited:
+        if self.has_conflict:
+            self.take_theirs()
+        elif self.is_edited:
             self.text.setPlainText(self._saved_text)
         else:
             self._project.undo_caption()
 
     def _show(self, record: ImageRecord | None) -> None:
         same = self._record is not None and record is not None and record.path == self._record.path
-        self._record = record
+        self._record = self._base = record
+        self._ask(None)
         self._saved_text = (record.caption or "") if record else ""
         if not (same and self.text.toPlainText() == self._saved_text):
             place = self.text.textCursor().position() if same else 0
@@ -232,9 +341,8 @@ class CaptionEditor(Card):
         self._size.setText(_facts(record) if record else "")
         self._problem.setText(record.caption_problem if record else "")
         self._problem.setVisible(bool(record and record.caption_problem))
-        for button in (self._previous, self._next):
-            button.setEnabled(record is not None)
-        self.undo_button.setEnabled(self._project.can_undo_caption)
+        for tool in (self._previous, self._next):
+            tool.setEnabled(record is not None)
         self._show_state()
 
     def _show_state(self) -> None:
@@ -248,24 +356,28 @@ class CaptionEditor(Card):
             self._state.setText(tr("saved") if self._saved_text else tr("none yet"))
         text = self.text.toPlainText()
         self._count.setText(tr("Tags: {tags}, letters: {letters}", tags=len(split_tags(text)), letters=len(text)))
-        self.undo_button.setEnabled(edited or self._project.can_undo_caption)
+        self._show_undo()
+
+    def _show_undo(self) -> None:
+        self.undo_button.setEnabled(self.is_edited or self._project.can_undo_caption)
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
         self._heading.setText(tr("Caption"))
         self.text.setPlaceholderText(tr("What is to be seen, for example: 1girl, red hair, smile, outdoors"))
         self.text.setAccessibleName(tr("Caption"))
-        for button, text in (
+        for tool, text in (
             (self._previous, tr("Previous picture (Ctrl+Up)")),
             (self._next, tr("Next picture (Ctrl+Down)")),
             (self.undo_button, tr("Take back the last change (Ctrl+Z)")),
         ):
-            button.setToolTip(text)
-            button.setAccessibleName(text)
+            tool.setToolTip(text)
+            tool.setAccessibleName(text)
         if self._record is None:
             self._name.setText(tr("No picture selected"))
         else:
             self._size.setText(_facts(self._record))
+        self.conflict.retranslate()
         self._show_state()
 
 

@@ -165,7 +165,7 @@ class ProgressHeader(QWidget):
         if self._phase == "ended":
             words = {
                 "finished": tr("Finished"),
-                "stopped": tr("Stopped and saved"),
+                "stopped": tr("Stopped at once") if record.ended_by_force else tr("Stopped and saved"),
                 "failed": tr("Ended with a problem"),
                 "unfinished": tr("Did not finish"),
             }[record.status]

@@ -205,9 +205,11 @@ class QuickForm(Card):
             text, wrong = tr("There is no picture in this folder."), True
         else:
             captions = sum(bool(record.caption) for record in scan.records)
-            text = tr("{pictures} pictures, {captions} with a caption", pictures=len(scan.records), captions=captions)
+            number = len(scan.records)
+            pictures = tr("1 picture") if number == 1 else tr("{number} pictures", number=number)
+            text = tr("{pictures}, {captions} with a caption", pictures=pictures, captions=captions)
             if unusable := sum(problem.excludes for problem in scan.problems):
-                text += tr(", {number} files cannot be used", number=unusable)
+                text += tr(", files that cannot be used: {number}", number=unusable)
             if not captions:
                 text += tr(". Tag them first in the Tagger tab: captions make the LoRA much better.")
         self.folder_info.setText(text)
@@ -216,11 +218,11 @@ class QuickForm(Card):
 
     def _show_sum(self) -> None:
         wrong = self._problems.get("epochs", "")
-        self.epochs_info.setText(wrong or tr("How often all pictures are shown. 10 is a good start."))
+        self.epochs_info.setText(wrong or tr("How often all pictures are shown. More takes longer."))
         set_role(self.epochs_info, "error" if wrong else "small")
         config = self._project.config
         length = None
-        if self._num_pictures():
+        if self._num_pictures() and not wrong:
             try:
                 length = self._run_length(config)
             except UserError as error:
@@ -229,10 +231,15 @@ class QuickForm(Card):
                 return
         if length is None:
             self.sum.setText(tr("Pictures × repeats × epochs ÷ batch = steps"))
-            self.time.setText(tr("The sum appears when the pictures are chosen."))
+            self.time.setText(
+                tr("The sum appears when the number of epochs is right.")
+                if wrong
+                else tr("The sum appears when the pictures are chosen.")
+            )
         else:
             self.sum.setText(sum_text(config, length))
-            self.time.setText(time_text(remembered_duration_s(self._settings, config, length.total_steps)))
+            time = time_text(remembered_duration_s(self._settings, config, length.total_steps))
+            self.time.setText(time if _is_exact(config, length) else f"{_why_rounded(config, length)} {time}")
         set_role(self.sum, "heading" if length else "muted")
 
     def _run_length(self, config: TrainConfig) -> RunLength:
@@ -274,9 +281,23 @@ class _Number(QLabel):
         )
 
 
+def _is_exact(config: TrainConfig, length: RunLength) -> bool:
+    """Whether all batches are full, so that the sum is right to the last step."""
+    return length.num_shown * length.epochs == length.total_steps * _batch(config)
+
+
+def _why_rounded(config: TrainConfig, length: RunLength) -> str:
+    if length.total_steps < length.steps_per_epoch * config.training.epochs:
+        return tr("The limit of steps ends the run earlier.")
+    return tr("Rounded, because in each epoch the last batch is filled up.")
+
+
+def _batch(config: TrainConfig) -> int:
+    return config.training.batch_size * config.training.gradient_accumulation
+
+
 def sum_text(config: TrainConfig, length: RunLength) -> str:
     """The sum from pictures to steps. Where parts do not divide evenly the result is rounded up, and so marked."""
-    batch = config.training.batch_size * config.training.gradient_accumulation
     parts = []
     if length.num_images and length.num_shown % length.num_images == 0:
         repeats = length.num_shown // length.num_images
@@ -286,12 +307,11 @@ def sum_text(config: TrainConfig, length: RunLength) -> str:
     else:
         parts.append(tr("{number} pictures with repeats", number=length.num_shown))
     parts.append(tr("1 epoch") if length.epochs == 1 else tr("{number} epochs", number=length.epochs))
-    exact = length.num_shown * length.epochs == length.total_steps * batch
     return tr(
         "{product} ÷ batch {batch} {equals} {steps} steps",
         product=" × ".join(parts),
-        batch=batch,
-        equals="=" if exact else "≈",
+        batch=_batch(config),
+        equals="=" if _is_exact(config, length) else "≈",
         steps=length.total_steps,
     )
 

@@ -31,6 +31,7 @@ class RunView(QWidget):
         super().__init__(parent)
         self.record = RunRecord()
         self._can_sample = True
+        self._phase: Phase = "ended"
         self._is_dirty = False
         self.header = ProgressHeader()
         self.outcome = RunCard()
@@ -116,6 +117,7 @@ class RunView(QWidget):
         """Say whether the run goes on, was asked to stop, or is over."""
         self.header.set_phase(phase)
         self.header.allow_sample(self._can_sample)
+        self._show_sampling(phase)
         self.plot.touch()
 
     def take(self, event: Event) -> None:
@@ -131,8 +133,21 @@ class RunView(QWidget):
             self.header.allow_sample(self._can_sample)
             self.header.allow_save(True)
 
+    def _show_sampling(self, phase: Phase) -> None:
+        """Say why no preview can be asked for, and promise none that will not come."""
+        self._phase = phase
+        none_set = tr("No preview prompts are set")
+        self.header.sample_button.setToolTip("" if self._can_sample else none_set)
+        if not self._can_sample:
+            self.gallery.set_empty_text(none_set)
+        elif phase == "running":
+            self.gallery.set_empty_text(tr("Previews appear here as the run draws them."))
+        else:
+            self.gallery.set_empty_text(tr("No previews were drawn."))
+
     def retranslate(self) -> None:
         """Take up the language in use."""
+        self._show_sampling(self._phase)
         self.header.retranslate()
         self.plot.retranslate()
         self.gallery_card.set_title(tr("Previews"))

@@ -39,6 +39,7 @@ class SampleStrip(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._record = RunRecord()
+        self._empty_text = ""
         self._steps: list[int] = []
         self._prompts: dict[int, str] = {}
         self._pixmaps: dict[tuple[Path, int], QPixmap] = {}
@@ -72,6 +73,16 @@ class SampleStrip(QAbstractScrollArea):
         self.refresh()
         bar = self.horizontalScrollBar()
         bar.setValue(bar.maximum())
+
+    @property
+    def empty_text(self) -> str:
+        """What is said while there are no pictures."""
+        return self._empty_text
+
+    def set_empty_text(self, text: str) -> None:
+        """Say this while there are no pictures."""
+        self._empty_text = text
+        self.viewport().update()
 
     def refresh(self) -> None:
         """The record may have more pictures."""
@@ -114,7 +125,7 @@ class SampleStrip(QAbstractScrollArea):
             painter.drawText(
                 self.viewport().rect().adjusted(16, 0, -16, 0),
                 int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap),
-                tr("Previews appear here as the run draws them."),
+                self._empty_text,
             )
             return
         side = self.cell_px()

@@ -36,7 +36,8 @@ _EXISTING = ("keep", "replace", "append", "prepend")
 class TagOptionsForm(Card):
     """Tagger, threshold, existing captions, trigger word, tags to leave out.
 
-    The trigger word is the one of the training settings: changed here, it is changed there.
+    The trigger word is the one of the training settings: changed here, it is changed there. What happens to existing
+    captions is chosen anew for each folder: they are kept until the user says otherwise.
     """
 
     changed = Signal()
@@ -92,13 +93,14 @@ class TagOptionsForm(Card):
         self.existing.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for choice in _EXISTING:
             self.existing.addItem(choice, choice)
-        self.existing.setCurrentIndex(_EXISTING.index(remembered.on_existing))
         self.existing.currentIndexChanged.connect(self._on_changed)
         self._existing_label = self._add(self.existing)
 
         self.trigger = QLineEdit(project.config.dataset.trigger_word)
         self.trigger.editingFinished.connect(self._save_trigger)
         self._trigger_label = self._add(self.trigger)
+        self._trigger_hint = label(role="small", wrap=True)
+        self._fields.addWidget(self._trigger_hint)
         self.exclude = QLineEdit(", ".join(remembered.exclude))
         self.exclude.editingFinished.connect(self._on_changed)
         self._exclude_label = self._add(self.exclude)
@@ -119,6 +121,7 @@ class TagOptionsForm(Card):
         for box in (self.trigger, self.exclude):
             box.setAcceptDrops(False)
         project.config_changed.connect(self._on_config_changed)
+        project.folder_changed.connect(lambda: self.existing.setCurrentIndex(_EXISTING.index("keep")))
         self.retranslate()
 
     def _add(self, editor: QWidget | QHBoxLayout) -> QLabel:
@@ -190,7 +193,7 @@ class TagOptionsForm(Card):
             self.trigger.setText(word)
 
     def _on_changed(self) -> None:
-        kept = self.options().model_copy(update={"trigger_word": ""})
+        kept = self.options().model_copy(update={"trigger_word": "", "on_existing": "keep"})
         self._settings.set_value(_KEY, kept.model_dump_json())
         self.changed.emit()
 
@@ -229,7 +232,7 @@ class TagOptionsForm(Card):
         for row, choice in enumerate(_EXISTING):
             self.existing.setItemText(row, names[choice])
         self.trigger.setPlaceholderText(tr("A word of its own, for example kira_v1"))
-        self.trigger.setToolTip(tr("Put in front of every caption; in a prompt it calls what was trained"))
+        self._trigger_hint.setText(tr("Put in front of every caption; in a prompt it calls what was trained"))
         self.exclude.setPlaceholderText(tr("Tags never written, separated by commas"))
         self.spaces.setText(tr("Spaces for underscores"))
         self.spaces.setToolTip(tr("Writes long hair, not long_hair"))

@@ -224,7 +224,7 @@ def new_training(recipe: Recipe) -> tuple[UNet2DConditionModel, CLIPTextModel, F
     text_encoder.load_state_dict(torch.load(recipe.words))
     unet = new_unet(recipe)
     parameters = [*unet.parameters(), *text_encoder.parameters()]
-    training = FlatTraining(parameters, recipe.learning_rate, weight_decay=0.01, ema_limit=0.999)
+    training = FlatTraining(parameters, recipe.learning_rate, weight_decay=0.01, ema_limit=0.995)
     training.resume(recipe.diffusion_state)
     return unet, text_encoder, training
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.project import Project
@@ -235,7 +236,7 @@ def test_text_that_cannot_be_written_stays(
     open_tab.editor.text.setPlainText("precious")
     with qtbot.waitSignal(project.problem) as told:
         open_tab.flush()
-    assert "may not write" in told.args[0]
+    assert "no right" in told.args[0]
     assert open_tab.editor.is_edited
     assert open_tab.editor.text.toPlainText() == "precious"
 
@@ -462,3 +463,154 @@ def test_undo_by_key_in_the_grid(qtbot: QtBot, open_tab: DatasetTab, project: Pr
     open_tab.grid.setFocus()
     qtbot.keyClick(open_tab.grid, Qt.Key.Key_Z, CONTROL)
     assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0"
+
+
+# Captions that another program writes
+
+
+def type_at_end(tab: DatasetTab, words: str) -> None:
+    tab.editor.text.setPlainText(tab.editor.text.toPlainText() + words)
+
+
+def test_captions_changed_outside_are_read_when_the_page_is_shown(
+    qtbot: QtBot, open_tab: DatasetTab, pictures: Path
+) -> None:
+    open_tab.hide()
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    open_tab.show()
+    qtbot.waitUntil(lambda: open_tab.editor.text.toPlainText() == "newer")
+
+
+def test_captions_changed_outside_are_read_when_the_window_is_activated(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    qtbot.waitUntil(open_tab.isActiveWindow)
+    caption_file(pictures, 3).write_text("newer", encoding="utf-8")
+    QApplication.sendEvent(open_tab, QEvent(QEvent.Type.ActivationChange))
+    qtbot.waitUntil(lambda: project.record(pictures / "picture_3.png").caption == "newer")
+
+
+def test_many_captions_changed_outside_are_read_at_once(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.project.MAX_SINGLE_CHANGES", 2)
+    for number in range(6):
+        caption_file(pictures, number).write_text("newer", encoding="utf-8")
+    with qtbot.waitSignal(project.records_changed):
+        project.refresh_captions()
+    assert {record.caption for record in project.scan.records} == {"newer"}
+
+
+def test_an_edit_never_overwrites_what_another_program_wrote(open_tab: DatasetTab, pictures: Path) -> None:
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    type_at_end(open_tab, ", smile")
+    open_tab.flush()
+    editor = open_tab.editor
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+    assert editor.text.toPlainText() == "1girl, red hair, number 0, smile"
+    assert editor.conflict.isVisible()
+    assert "newer" in editor.conflict._theirs.text()
+    open_tab.flush()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+
+
+def test_take_the_new_caption(open_tab: DatasetTab, pictures: Path) -> None:
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    type_at_end(open_tab, ", smile")
+    open_tab.flush()
+    open_tab.editor.conflict.take_button.click()
+    assert open_tab.editor.text.toPlainText() == "newer"
+    assert not open_tab.editor.conflict.isVisible()
+    assert not open_tab.editor.is_edited
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+
+
+def test_keep_my_caption_unless_the_file_changes_once_more(open_tab: DatasetTab, pictures: Path) -> None:
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    type_at_end(open_tab, ", smile")
+    open_tab.flush()
+    caption_file(pictures, 0).write_text("newest", encoding="utf-8")
+    open_tab.editor.conflict.keep_button.click()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newest"
+    assert "newest" in open_tab.editor.conflict._theirs.text()
+    open_tab.editor.conflict.keep_button.click()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "1girl, red hair, number 0, smile"
+    assert not open_tab.editor.conflict.isVisible()
+    assert not open_tab.editor.is_edited
+
+
+def test_an_open_question_waits_while_another_picture_is_shown(open_tab: DatasetTab, pictures: Path) -> None:
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    type_at_end(open_tab, ", smile")
+    open_tab.grid.move_by(1)
+    assert open_tab.editor.record.path.name == "picture_1.png"
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 1"
+    assert not open_tab.editor.conflict.isVisible()
+    open_tab.grid.move_by(-1)
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0, smile"
+    assert open_tab.editor.conflict.isVisible()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+
+
+def test_caption_deleted_outside_is_asked_about(open_tab: DatasetTab, pictures: Path) -> None:
+    caption_file(pictures, 0).unlink()
+    type_at_end(open_tab, ", smile")
+    open_tab.flush()
+    assert open_tab.editor.conflict._theirs.text() == "The file has no caption any more."
+    assert not caption_file(pictures, 0).exists()
+
+
+def test_refresh_while_typing_asks_at_once(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    type_at_end(open_tab, ", smile")
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    project.refresh_captions()
+    qtbot.waitUntil(open_tab.editor.conflict.isVisible)
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0, smile"
+    assert open_tab.editor._state.text() == "not saved yet"
+
+
+def test_reading_the_folder_again_saves_first(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    type_at_end(open_tab, ", smile")
+    caption_file(pictures, 1).write_text("newer", encoding="utf-8")
+    with qtbot.waitSignal(project.records_changed):
+        open_tab.rescan_button.click()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "1girl, red hair, number 0, smile"
+    assert open_tab.editor._state.text() == "saved"
+    assert project.record(pictures / "picture_1.png").caption == "newer"
+
+
+def test_reading_the_folder_again_keeps_the_question(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    type_at_end(open_tab, ", smile")
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    with qtbot.waitSignal(project.records_changed):
+        open_tab.rescan_button.click()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+    assert open_tab.editor.conflict.isVisible()
+    assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0, smile"
+
+
+def test_undo_leaves_what_another_program_wrote(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    type_at_end(open_tab, ", smile")
+    open_tab.flush()
+    caption_file(pictures, 0).write_text("newer", encoding="utf-8")
+    with qtbot.waitSignal(project.problem) as told:
+        open_tab.editor.undo()
+    assert "another program" in told.args[0]
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
+    assert open_tab.editor.text.toPlainText() == "newer"
+
+
+def test_demo_stays_in_reach(qtbot: QtBot, open_tab: DatasetTab, project: Project) -> None:
+    assert open_tab.demo_button.isVisible()
+    assert open_tab.demo_button.text() == "Try the demo"
+    with qtbot.waitSignal(project.folder_changed, timeout=20000):
+        open_tab.demo_button.click()
+    assert len(project.scan.records) == 30

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from app import theme
+from app import editors, theme
 from app.project import Project
 from app.quick_choices import changed_keys
 from app.settings import Settings
@@ -20,6 +20,7 @@ from app.wording import duration_text, size_text
 from core import text
 from core.config import TrainConfig, load_config, with_values
 from core.paths import STARTER_MODEL
+from core.quick import quick_config
 
 
 def open_tab(qtbot: QtBot, project: Project, settings: Settings) -> ParamsTab:
@@ -329,6 +330,194 @@ def test_the_theme_can_change_while_it_is_open(qtbot: QtBot, qapp: QApplication,
     theme.apply(qapp, "dark")
     dark = tab.grab().toImage()
     assert light.pixelColor(3, 3).lightness() > 200 > 100 > dark.pixelColor(3, 3).lightness()
+
+
+needs_starter = pytest.mark.skipif(not STARTER_MODEL.is_dir(), reason="the starter model is not built here")
+
+
+def type_folder(qtbot: QtBot, tab: ParamsTab, folder: Path) -> None:
+    tab.quick.folder.line.selectAll()
+    qtbot.keyClicks(tab.quick.folder.line, str(folder))
+    qtbot.keyClick(tab.quick.folder.line, Qt.Key.Key_Return)
+
+
+def shown_resets(tab: ParamsTab) -> list[str]:
+    return [key for key, row in tab.form.rows.items() if not row.reset_button.isHidden()]
+
+
+def is_as_chosen(project: Project, pictures: Path) -> bool:
+    """Whether the settings are what Kiln chooses for the starter model and these pictures."""
+    output = project.config.output.folder
+    wanted = quick_config(base=STARTER_MODEL, pictures=pictures, epochs=10, output=output, scan=project.scan)
+    return changed_keys(wanted, project.config) == set()
+
+
+@needs_starter
+@pytest.mark.parametrize("mistyped", [False, True])
+def test_a_first_folder_gets_what_suits_the_starter_model(
+    qtbot: QtBot, project: Project, settings: Settings, pictures: Path, mistyped: bool
+) -> None:
+    tab = open_tab(qtbot, project, settings)
+    assert "128 px, rank 8, learning rate 0.002" in tab.quick.chosen.text()
+    if mistyped:
+        type_folder(qtbot, tab, pictures / "nowhere")
+        assert set(shown_resets(tab)) <= {"dataset.folder", "model.base", "output.folder"}
+    with qtbot.waitSignal(project.records_changed):
+        type_folder(qtbot, tab, pictures)
+    assert is_as_chosen(project, pictures)
+    assert len(project.config.sampling.prompts) == 3
+    assert not [key for key in shown_resets(tab) if key.startswith(("optimizer", "network", "sampling"))]
+
+
+@needs_starter
+def test_a_folder_after_the_demo_gets_what_suits_it(
+    qtbot: QtBot, project: Project, settings: Settings, pictures: Path, tmp_path: Path
+) -> None:
+    tab = open_tab(qtbot, project, settings)
+    with qtbot.waitSignal(project.records_changed):
+        project.open_demo()
+    assert project.config.training.epochs == 12
+    assert project.config.dataset.trigger_word
+    assert not [key for key in shown_resets(tab) if key.startswith(("dataset.trigger", "dataset.absorbed", "sampling"))]
+    open_pictures(qtbot, project, pictures)
+    assert is_as_chosen(project, pictures)
+    assert project.config.output.name == "pictures"
+    other = tmp_path / "yuki"
+    other.mkdir()
+    Image.new("RGB", (64, 64)).save(other / "a.png")
+    open_pictures(qtbot, project, other)
+    assert project.config.output.name == "yuki"
+    assert is_as_chosen(project, other)
+
+
+@needs_starter
+def test_what_the_user_changed_is_known_in_the_next_session(
+    qtbot: QtBot, project: Project, settings: Settings, pictures: Path, tiny_sd1: Path
+) -> None:
+    open_tab(qtbot, project, settings)
+    open_pictures(qtbot, project, pictures)
+    project.change({"network.rank": 20, "sampling.prompts": ("mine",)})
+    project.save()
+    again = Project()
+    open_tab(qtbot, again, settings)
+    again.change({"model.base": tiny_sd1})
+    assert again.config.network.rank == 20
+    assert again.config.sampling.prompts == ("mine",)
+    assert again.config.optimizer.learning_rate == 1e-4
+    with qtbot.waitSignal(again.records_changed):
+        again.reopen()
+    again.change({"model.base": STARTER_MODEL})
+    assert again.config.optimizer.learning_rate == 2e-3
+    assert again.config.network.rank == 20
+    assert again.config.sampling.prompts == ("mine",)
+
+
+@needs_starter
+def test_a_mistyped_folder_can_be_corrected_to_the_open_one(qtbot: QtBot, project: Project, settings: Settings) -> None:
+    tab = open_tab(qtbot, project, settings)
+    with qtbot.waitSignal(project.records_changed):
+        project.open_demo()
+    demo, before = project.config.dataset.folder, project.config
+    type_folder(qtbot, tab, Path("/nowhere/pics"))
+    assert tab.quick.folder_info.property("role") == "error"
+    with qtbot.waitSignal(project.records_changed):
+        type_folder(qtbot, tab, demo)
+    assert tab.quick.folder.line.text() == str(demo)
+    assert project.config == before
+    assert tab.start_button.isEnabled()
+
+
+def test_reset_all_can_be_undone_until_something_else_is_changed(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    project.change({"network.rank": 3, "dataset.trigger_word": "mika"})
+    before = project.config
+    tab.reset_button.click()
+    assert project.config.network.rank == 16
+    assert tab.reset_button.text() == "Undo reset"
+    tab.reset_button.click()
+    assert project.config == before
+    assert tab.reset_button.text() == "Reset all"
+    tab.reset_button.click()
+    project.change({"training.epochs": 3})
+    assert tab.reset_button.text() == "Reset all"
+    tab.reset_button.click()  # Nothing to reset, nothing to undo.
+    assert tab.reset_button.text() == "Reset all"
+
+
+@needs_starter
+def test_reset_all_keeps_what_the_demo_needs(qtbot: QtBot, project: Project, settings: Settings) -> None:
+    tab = open_tab(qtbot, project, settings)
+    with qtbot.waitSignal(project.records_changed):
+        project.open_demo()
+    before = project.config
+    project.change({"network.rank": 3})
+    tab.reset_button.click()
+    assert project.config == before
+
+
+def test_a_card_grows_with_what_is_wrong_in_a_found_option(
+    qtbot: QtBot, project: Project, settings: Settings, clipped: Callable[[QWidget], list[str]]
+) -> None:
+    tab = open_tab(qtbot, project, settings)
+    tab.all_switch.click()
+    qtbot.keyClicks(tab.search, "rank")
+    tab.search.clear()
+    qtbot.keyClicks(tab.search, "learning")
+    row = tab.form.rows["optimizer.learning_rate"]
+    field = row.editor.input()
+    qtbot.waitUntil(lambda: row.isVisible() and clipped(tab) == [])
+    height, field_height = row.height(), field.height()
+    field.selectAll()
+    qtbot.keyClicks(field, "abc")
+    qtbot.waitUntil(lambda: row.height() > height)
+    qtbot.waitUntil(lambda: clipped(tab) == [])
+    assert field.height() == field_height
+
+
+def test_the_sum_says_why_it_is_rounded_and_stays_away_when_epochs_are_wrong(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path
+) -> None:
+    open_pictures(qtbot, project, pictures)
+    assert "Rounded" not in tab.quick.time.text()
+    project.change({"training.batch_size": 4})
+    assert tab.quick.time.text().startswith("Rounded, because in each epoch the last batch is filled up.")
+    project.change({"training.max_steps": 5})
+    assert tab.quick.time.text().startswith("The limit of steps ends the run earlier.")
+    tab.quick.epochs.lineEdit().selectAll()
+    qtbot.keyClicks(tab.quick.epochs, "-5")
+    assert tab.quick.sum.text() == "Pictures × repeats × epochs ÷ batch = steps"
+    assert tab.quick.time.text() == "The sum appears when the number of epochs is right."
+
+
+def test_one_file_that_cannot_be_used(qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"nothing")
+    open_pictures(qtbot, project, pictures)
+    assert tab.quick.folder_info.text() == "6 pictures, 4 with a caption, files that cannot be used: 1"
+
+
+def test_browsing_starts_at_a_place_of_the_user(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Path] = []
+
+    def choose(_parent: object, _title: str, start: str, *_more: object) -> str:
+        starts.append(Path(start))
+        return ""
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", choose)
+    monkeypatch.setattr(editors, "_last_place", [])
+    folder = tab.quick.folder
+    type_folder(qtbot, tab, Path("/nowhere/pics"))
+    folder.button.click()
+    type_folder(qtbot, tab, pictures / "gone" / "deeper")
+    folder.button.click()
+    with qtbot.waitSignal(project.records_changed):
+        type_folder(qtbot, tab, pictures)
+    type_folder(qtbot, tab, Path("/nowhere/pics"))
+    folder.button.click()
+    assert starts == [Path.home(), pictures, pictures]
 
 
 def test_sizes_and_durations() -> None:

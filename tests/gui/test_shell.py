@@ -444,3 +444,17 @@ def test_folder_of_last_time_that_is_gone_is_told(qtbot: QtBot, project: Project
     with qtbot.waitSignal(again.problem):
         again.reopen()
     assert again.folder is None
+
+
+def test_closing_asks_once_about_a_caption_that_waits_for_a_choice(
+    qtbot: QtBot, window: MainWindow, project: Project, pictures: Path
+) -> None:
+    opened(qtbot, project, pictures)
+    (pictures / "picture_0.txt").write_text("newer", encoding="utf-8")
+    window.dataset.editor.text.setPlainText("mine")
+    window.show_page(TAGGER)
+    assert not window.close()
+    assert window.page == DATASET
+    assert window.dataset.editor.conflict.isVisible()
+    assert window.close()
+    assert (pictures / "picture_0.txt").read_text(encoding="utf-8") == "newer"

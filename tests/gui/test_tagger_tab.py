@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def scan(*captions: str | None) -> Scan:
         (scan(), TagOptions(), 0, "no picture"),
         (scan(None, "", " "), TagOptions(), 3, "No picture has a caption yet"),
         (scan("a", None), TagOptions(), 1, "Already with a caption: 1"),
-        (scan("a", "b"), TagOptions(), 0, "Every picture has a caption"),
+        (scan("a", "b"), TagOptions(), 0, "All 2 pictures have captions; choose Replace"),
         (scan("a", "b"), TagOptions(on_existing="replace"), 2, "to be replaced: 2"),
         (scan("a", "b"), TagOptions(on_existing="append"), 2, "get more tags: 2"),
     ],
@@ -288,3 +289,74 @@ def test_list_follows_the_newest_until_someone_scrolls(qtbot: QtBot, make_tab, w
     qtbot.waitUntil(lambda: len(tab.feed.feed.entries) == 40 and bar.maximum() > 0 and bar.value() == bar.maximum())
     with qtbot.waitSignal(tab.running_changed):
         tab.cancel_button.click()
+
+
+def caption_all(pictures: Path) -> None:
+    for number in range(6):
+        (pictures / f"picture_{number}.txt").write_text(f"1girl, {number}", encoding="utf-8")
+
+
+def test_after_tagging_it_can_be_done_again(qtbot: QtBot, make_tab, fake_run, project: Project, pictures: Path) -> None:
+    caption_all(pictures)
+    tab = make_tab(fake_run([Finished()]))
+    tab.form.existing.setCurrentIndex(1)
+    run_to_end(qtbot, tab)
+    qtbot.waitUntil(lambda: not project.is_scanning)
+    assert tab.start_button.isVisible()
+    assert tab.start_button.isEnabled()
+    assert tab.start_button.text() == "Tag again"
+    tab.form.existing.setCurrentIndex(0)
+    assert tab.start_button.isVisible()
+    assert not tab.start_button.isEnabled()
+    assert tab._sentence.isVisible()
+    assert tab._sentence.text() == "All 6 pictures have captions; choose Replace to write them anew."
+
+
+def test_after_undo_with_all_captions_training_is_near(
+    qtbot: QtBot, make_tab, fake_run, project: Project, pictures: Path, tmp_path: Path, undone: list[Path]
+) -> None:
+    caption_all(pictures)
+    (tmp_path / "backup.json").touch()
+    tab = make_tab(fake_run([Finished(output=tmp_path / "backup.json")]))
+    tab.form.existing.setCurrentIndex(1)
+    run_to_end(qtbot, tab)
+    qtbot.waitUntil(lambda: not project.is_scanning)
+    with qtbot.waitSignal(project.records_changed):
+        tab.undo_button.click()
+    assert tab.next_button.isVisible()
+    assert tab._waiting._title.text() == "All pictures have captions"
+
+
+def test_waiting_list_promises_captions_only_when_some_are_missing(make_tab, fake_run) -> None:
+    assert make_tab(fake_run([]))._waiting._title.text() == "Captions appear here"
+
+
+def test_replace_is_not_taken_to_the_next_folder(
+    qtbot: QtBot, make_tab, fake_run, project: Project, pictures: Path, tmp_path: Path
+) -> None:
+    tab = make_tab(fake_run([]))
+    tab.form.existing.setCurrentIndex(1)
+    tab.form.number.setValue(0.5)
+    again = make_tab(fake_run([]), is_open=False)
+    assert again.form.options().on_existing == "keep"
+    shutil.copytree(pictures, tmp_path / "next")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(tmp_path / "next")
+    assert tab.form.options().on_existing == "keep"
+    assert tab.form.options().threshold == 0.5
+
+
+def test_trigger_word_is_explained(make_tab, fake_run) -> None:
+    tab = make_tab(fake_run([]))
+    assert tab.form._trigger_hint.isVisibleTo(tab.form)
+    assert "in front of every caption" in tab.form._trigger_hint.text()
+
+
+def test_captions_written_elsewhere_count_when_the_page_is_shown(
+    qtbot: QtBot, make_tab, fake_run, pictures: Path
+) -> None:
+    tab = make_tab(fake_run([]))
+    tab.hide()
+    caption_all(pictures)
+    tab.show()
+    qtbot.waitUntil(lambda: tab.start_button.text() == "Tag again")

@@ -23,7 +23,7 @@ from app.widgets.loss_plot import LossPlot
 from app.widgets.sample_strip import SampleStrip
 from core import text
 from core.config import TrainConfig, with_values
-from core.events import Event, Failed, Finished, JobStarted, StepDone, to_line
+from core.events import Event, Failed, Finished, JobStarted, SampleReady, StepDone, to_line
 from core.jobs import Job, TrainJob
 from core.run_folder import RunFolder
 from tests.gui.replay import ReplayRun, recorded_events
@@ -176,7 +176,66 @@ def test_force_stop_asks_once_and_reaches_the_run(stage: Stage) -> None:
     header.force_button.click()
     stage.wait_for_end(header.confirm_button.click)
     assert stage.run.killed
-    assert stage.tab.view.outcome.heading.text() == "The run was stopped at once, as asked."
+
+
+def test_an_asked_force_stop_is_no_failure(stage: Stage) -> None:
+    stage.start_and_hold(40)
+    stage.keep([], state=True)
+    stage.wait_for_end(stage.tab.force_stop)
+    view = stage.tab.view
+    assert view.outcome.heading.text() == "Stopped at step 40 of 60."
+    assert view.header.stage.text().startswith("Stopped at once")
+    texts = [made.text() for made in view.outcome.actions_shown]
+    assert texts == ["Continue from step 38"]  # No file, so no folder to open.
+    stage.settings.set_language("zh")
+    assert not any(letter.isascii() and letter.isalpha() for letter in view.outcome.heading.text())
+
+
+def test_a_force_stop_shows_the_file_that_is_there(stage: Stage) -> None:
+    stage.start_and_hold(40)
+    saved = stage.tab.view.record.loras[-1].path
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    saved.write_bytes(b"x" * 2048)
+    stage.wait_for_end(stage.tab.force_stop)
+    outcome = stage.tab.view.outcome
+    assert str(saved) in outcome.text.text()
+    assert outcome.action("Open folder")
+
+
+def test_a_forced_run_that_saved_before_its_end_is_told_as_saved(stage: Stage) -> None:
+    record = RunRecord.of([*recorded_events()[:40], Finished(stopped=True)])
+    record.was_force_stopped = True
+    assert not record.ended_by_force
+    assert record.status == "stopped"
+
+
+def test_a_failure_nobody_asked_for_stays_one(stage: Stage) -> None:
+    stage.run = ReplayRun([*recorded_events()[:40], Failed(message="The GPU ran out of memory.", remedy="Less.")])
+    stage.start_and_finish()
+    assert stage.tab.view.outcome.heading.text() == "The GPU ran out of memory."
+    assert stage.tab.view.record.status == "failed"
+
+
+def test_without_prompts_no_preview_is_promised(stage: Stage) -> None:
+    stage.project.change({"sampling.prompts": ()})
+    stage.run = ReplayRun([event for event in recorded_events() if not isinstance(event, SampleReady)], hold_after=20)
+    stage.tab.start()
+    view = stage.tab.view
+    stage.qtbot.waitUntil(lambda: view.record.step == 20)
+    assert not view.header.sample_button.isEnabled()
+    assert view.header.sample_button.toolTip() == "No preview prompts are set"
+    assert view.gallery.empty_text == "No preview prompts are set"
+    stage.wait_for_end(stage.run.go_on)
+    assert view.gallery.empty_text == "No preview prompts are set"
+
+
+def test_a_run_that_ended_promises_no_previews(stage: Stage) -> None:
+    stage.start_and_hold(20)
+    view = stage.tab.view
+    assert view.gallery.empty_text.startswith("Previews appear here")
+    assert not view.header.sample_button.toolTip()
+    stage.wait_for_end(stage.run.go_on)
+    assert view.gallery.empty_text == "No previews were drawn."
 
 
 def test_preview_and_save_reach_the_run(stage: Stage) -> None:

@@ -157,11 +157,13 @@ def _measure(
     from core.lora.file import load_lora
     from core.lora.network import add_from_file
     from core.sampling import draw
+    from core.training.device import choose_threads
 
     model_family = family("sd1")
     import torch
 
     parts = model_family.load(STARTER_MODEL, torch.float32)
+    choose_threads(parts.denoiser)
     if lora is not None:
         add_from_file(parts, model_family, load_lora(lora))
     loss = held_out_loss(parts, model_family, config, facts)

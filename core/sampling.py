@@ -84,12 +84,13 @@ def sample(job: SampleJob, control: Control) -> Iterator[Event]:
     from core.families.base import family as family_of
     from core.lora.file import load_lora
     from core.lora.network import add_from_file
-    from core.training.device import choose_device
+    from core.training.device import choose_device, choose_threads
 
     tensors = load_lora(job.lora) if job.lora else None
     device, dtype = choose_device(job.device)
     family = family_of(base.family)
     parts = family.load(base.path, dtype)
+    choose_threads(parts.denoiser)
     if tensors is not None:
         add_from_file(parts, family, tensors, job.strength)
     for module in (parts.denoiser, parts.text_encoder, parts.vae):

@@ -35,7 +35,7 @@ from core.run_folder import RunFolder, lora_path
 from core.sampling import draw, evaluating, save_picture
 from core.text import tr
 from core.training.data import Example, Plan, examples_of
-from core.training.device import device_title, make_accelerator, peak_memory_bytes, precision_name
+from core.training.device import choose_threads, device_title, make_accelerator, peak_memory_bytes, precision_name
 from core.training.encoding import Embeddings, Latents
 from core.training.loop import Trainer
 from core.training.objective import NoiseSchedule
@@ -84,6 +84,7 @@ class Session:
         yield from self._notices()
         model_family = family(self.base.family)
         parts = model_family.load(self.base.path, dtype)
+        choose_threads(parts.denoiser)
         network_config = config.network.model_copy(update={"train_text_encoder": self._trains_text_encoder})
         network = add_network(parts, model_family, network_config, config.training.seed)
         if config.training.gradient_checkpointing:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.config import TrainConfig, with_values
-from core.events import Event, Failed, Finished, LoraSaved, StateSaved, StepDone, from_line, to_line
+from core.events import Event, Failed, Finished, LoraSaved, StageStarted, StateSaved, StepDone, from_line, to_line
 from core.jobs import TagJob, TrainJob, job_from_line, job_to_line
 from core.run_folder import RunFolder, lora_path
 from core.runner import ChildRun, LocalRun, worker_command, worker_environment
@@ -177,6 +177,22 @@ def test_a_disk_that_is_full_is_one_sentence_and_the_run_can_go_on(
     assert not list(config.output.folder.rglob("*.tmp"))
     resumed = list(LocalRun(TrainJob(config=config, resume=True)).events())
     assert isinstance(resumed[-1], Finished), resumed[-1]
+
+
+@pytest.mark.parametrize("stage", ["scan", "load", "cache", "sample", "train", "save"])
+def test_a_kill_in_any_stage_is_told_and_the_run_can_go_on(make_config: MakeConfig, stage: str) -> None:
+    config = make_config(training__epochs=1, sampling__prompts=("miru",), output__state_every_n_steps=1)
+    child = ChildRun(TrainJob(config=config))
+    events: list[Event] = []
+    for event in child.events():
+        events.append(event)
+        if isinstance(event, StageStarted) and event.stage == stage and child.pid is not None:
+            os.kill(child.pid, 9)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].remedy
+    resumed = list(LocalRun(TrainJob(config=config, resume=True)).events())
+    assert isinstance(resumed[-1], Finished), resumed[-1]
+    assert lora_path(config).is_file()
 
 
 def test_what_libraries_print_goes_to_the_log_and_never_into_the_events() -> None:

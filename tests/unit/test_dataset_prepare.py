@@ -161,7 +161,7 @@ def test_stopping_leaves_whole_pictures_only(tmp_path: Path) -> None:
         open_image(tmp_path / "out" / name)
 
 
-@pytest.mark.parametrize(("number", "words"), [(30, "may not write"), (28, "disk is full")])
+@pytest.mark.parametrize(("number", "words"), [(30, "no right to open"), (28, "disk is full")])
 def test_a_target_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:

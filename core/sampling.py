@@ -126,7 +126,7 @@ def _free_path(path: Path) -> Path:
 
 
 def default_prompts(trigger_word: str, captions: list[str]) -> tuple[str, ...]:
-    """Up to three preview prompts: the trigger word with the captions nearest the beginning, middle and end."""
+    """Up to three captions, from the beginning, the middle and the end, as preview prompts; else the trigger word."""
     chosen = [captions[len(captions) * part // 3] for part in range(3)] if len(captions) >= 3 else captions[:1]
     prompts = [caption for caption in dict.fromkeys(chosen) if caption]
     return tuple(prompts) or ((trigger_word,) if trigger_word else (tr("a picture"),))

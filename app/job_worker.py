@@ -12,6 +12,7 @@ from core.events import (
     JobStarted,
     LoraSaved,
     Notice,
+    PicturesMeasured,
     PictureTagged,
     SampleReady,
     StageProgress,
@@ -28,6 +29,7 @@ _SIGNALS: dict[type[Event], str] = {
     StageProgress: "stage_progress",
     Notice: "notice",
     PictureTagged: "picture_tagged",
+    PicturesMeasured: "pictures_measured",
     StepDone: "step_done",
     SampleReady: "sample_ready",
     LoraSaved: "lora_saved",
@@ -50,6 +52,7 @@ class JobWorker(QThread):
     stage_progress = Signal(object)
     notice = Signal(object)
     picture_tagged = Signal(object)
+    pictures_measured = Signal(object)
     step_done = Signal(object)
     sample_ready = Signal(object)
     lora_saved = Signal(object)

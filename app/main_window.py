@@ -79,7 +79,7 @@ class MainWindow(QMainWindow):
         )
         self.sidebar.page_chosen.connect(self.show_page)
         self._stack = QStackedWidget()
-        self.dataset = DatasetTab(project, settings)
+        self.dataset = DatasetTab(project, settings, make_run)
         self.dataset.tagger_requested.connect(lambda: self.show_page(TAGGER))
         self.dataset.params_requested.connect(lambda: self.show_page(PARAMS))
         self._stack.addWidget(self.dataset)

@@ -1,4 +1,4 @@
-"""What the user works on: the open folder with its captions, and the settings of the next run."""
+"""What the user works on: the open folders with captions and decisions, and the settings of the next run."""
 
 from __future__ import annotations
 
@@ -6,38 +6,59 @@ import contextlib
 import dataclasses
 import json
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import Background
+from app.folder_watch import FolderWatch
+from app.history import History, Step
 from core.config import TrainConfig, validated, with_values
-from core.dataset.captions import CaptionChange, bytes_of, read_caption, tidy, undo, write_caption
+from core.dataset.caption_edits import Written, repeat, take_back, write_captions
+from core.dataset.captions import CaptionChange, read_caption, tidy
+from core.dataset.edits import (
+    UNTOUCHED,
+    Concept,
+    DatasetFile,
+    PictureEdits,
+    dataset_file_of,
+    load_dataset,
+    save_dataset,
+)
 from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError, details, explain
 from core.files import write_text
 from core.paths import default_output_folder, user_data_folder
 from core.text import tr
 
-MAX_UNDO = 500
 SAVE_DELAY_MS = 400
-MAX_SINGLE_CHANGES = 50  # With more captions changed outside, the folder is read as a whole.
+MOST_AT_ONCE = 20
+"""So many captions are written while the window waits; more are written beside it."""
 
 
 class Project(QObject):
-    """The open folder and the settings, for all pages. Pages change it here and hear of changes by its signals.
+    """The open dataset and the settings, for all pages. Pages change it here and hear of changes by its signals.
 
-    `records_changed` follows every scan, also the first one of a folder, which is announced by `folder_changed` before.
+    `records_changed` follows every look that found other pictures, also the first one, which is announced by
+    `folder_changed` before. Everything done to captions, pictures and folders can be taken back by name.
     """
 
     folder_changed = Signal()
     records_changed = Signal()
-    caption_changed = Signal(Path)
+    captions_changed = Signal(object)  # tuple of pictures
+    edits_changed = Signal(object)  # tuple of pictures whose crops, exclusion, fit, turn or repeats changed
+    concepts_changed = Signal()
+    history_changed = Signal()
+    writing_changed = Signal(str, int, int)  # what is being written, captions done, of how many; "" when it has ended
     config_changed = Signal()
+    looked = Signal()  # after every look for changes by other programs
     scanning_changed = Signal(bool)
     problem = Signal(str, str)
     crashed = Signal(str)  # an unknown error in the background, as a traceback
+
+    _progressed = Signal(int)
 
     def __init__(self, store: Path | None = None, parent: QObject | None = None) -> None:
         """Read what was open last; nothing is scanned until `open_folder` or `reopen`.
@@ -53,12 +74,22 @@ class Project(QObject):
         self._before_demo: tuple[TrainConfig, TrainConfig | None] | None = None
         self._last_folder: Path | None = None
         self._scan: Scan | None = None
+        self._content: DatasetFile | None = None
+        self._is_content_saved = True
+        self._keeps_content = True
         self._positions: dict[Path, int] = {}
         self._background = Background(self)
         self._generation = 0
         self._pending: int | None = None
-        self._is_rereading = False
-        self._edits: deque[tuple[Path, CaptionChange]] = deque(maxlen=MAX_UNDO)
+        self._is_looking = False
+        self._last_trouble = ""
+        self._num_writes = 0
+        self._history = History()
+        self._writing: tuple[str, int] | None = None
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._progressed.connect(self._on_progress)
+        self._watch = FolderWatch(self)
+        self._watch.changed.connect(self.look_again)
         self._saving = QTimer(self)
         self._saving.setSingleShot(True)
         self._saving.setInterval(SAVE_DELAY_MS)
@@ -81,13 +112,18 @@ class Project(QObject):
 
     @property
     def scan(self) -> Scan | None:
-        """The pictures of the open folder, or None when none is open or the first scan is not done."""
+        """The pictures of the open dataset, or None when none is open or the first scan is not done."""
         return self._scan
 
     @property
     def folder(self) -> Path | None:
-        """The open folder."""
+        """The open folder; with several, the first of them."""
         return self._scan.folder if self._scan else None
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The folders of the open dataset."""
+        return self._content.concepts if self._content else ()
 
     @property
     def last_folder(self) -> Path | None:
@@ -96,18 +132,27 @@ class Project(QObject):
 
     @property
     def is_scanning(self) -> bool:
-        """Whether a scan is on its way."""
+        """Whether a scan that the user asked for is on its way."""
         return self._pending is not None
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether many captions are being written beside the window."""
+        return self._writing is not None
+
     def record(self, image: Path) -> ImageRecord | None:
-        """What is known about a picture of the open folder."""
+        """What is known about a picture of the open dataset."""
         row = self._positions.get(image)
         return None if row is None or self._scan is None else self._scan.records[row]
+
+    def edits(self, image: Path) -> PictureEdits:
+        """What was decided about a picture of the open dataset."""
+        return self._scan.edits(image) if self._scan else UNTOUCHED
 
     # Folders
 
     def open_folder(self, folder: Path) -> None:
-        """Scan a folder in the background and make it the open one; a folder that cannot be read stays closed."""
+        """Open the dataset of a folder, scanned in the background; a folder that cannot be read stays closed."""
         folder = folder.expanduser()
         self._start_scan(folder if folder.is_absolute() else Path.cwd() / folder, is_chosen=True)
 
@@ -119,7 +164,7 @@ class Project(QObject):
         return True
 
     def rescan(self) -> None:
-        """Read the open folder again."""
+        """Read the open folders again."""
         if self._scan is not None:
             self._start_scan(self._scan.folder)
 
@@ -142,16 +187,41 @@ class Project(QObject):
         self._before_demo = before
         self.open_folder(pictures)
 
+    def set_concepts(self, name: str, concepts: Sequence[Concept]) -> None:
+        """Use other folders, or other settings for them; the first one stays the one that was opened.
+
+        Args:
+            name: What the user did, for undo.
+            concepts: All folders, at least one.
+        """
+        if self._content is None or tuple(concepts) == self._content.concepts:
+            return
+        self._history.add(Step(name=name, concepts=(self._content.concepts, tuple(concepts))))
+        self._use_concepts(tuple(concepts))
+
+    def _use_concepts(self, concepts: tuple[Concept, ...]) -> None:
+        assert self._content is not None
+        self._set_content(self._content.model_copy(update={"concepts": concepts}))
+        self.concepts_changed.emit()
+        self.history_changed.emit()
+        self.rescan()
+
     def _start_scan(self, folder: Path, *, is_chosen: bool = False) -> None:
         self._generation += 1
         self._pending = self._generation
         generation, extension = self._generation, self._config.dataset.caption_extension
+        is_same = self._content is not None and self._content.concepts[0].folder == folder
+        content = self._content if is_same else None
+        if not is_same:
+            self._save_content()
+        known = self._known() if is_same else {}
         self._background.start(
-            lambda: _scan(folder, extension), lambda result: self._take_scan(generation, is_chosen, result)
+            lambda: _open(folder, content, extension, known),
+            lambda result: self._take_scan(generation, is_chosen, result),
         )
         self.scanning_changed.emit(True)
 
-    def _take_scan(self, generation: int, is_chosen: bool, result: Scan | Exception) -> None:
+    def _take_scan(self, generation: int, is_chosen: bool, result: _Opened | Exception) -> None:
         if generation != self._generation:
             return  # Another folder was opened in the meantime.
         self._pending = None
@@ -159,17 +229,24 @@ class Project(QObject):
         if isinstance(result, Exception):
             self._tell(result)
             return
-        is_new = self._scan is None or self._scan.folder != result.folder
-        self._set_scan(result)
+        is_new = self._scan is None or self._scan.folder != result.scan.folder
+        if result.is_new:
+            self._content, self._is_content_saved, self._keeps_content = result.content, True, result.is_kept
+        self._set_scan(result.scan)
         if is_new:
-            self._edits.clear()
-            self._last_folder = result.folder
+            self._history.clear()
+            self.history_changed.emit()
+            self._last_folder = result.scan.folder
             self._saving.start()
         if is_chosen:
-            self._use_folder(result.folder)
+            self._use_folder(result.scan.folder)
         if is_new:
             self.folder_changed.emit()
         self.records_changed.emit()
+        if result.is_new:
+            self.concepts_changed.emit()
+        if result.notice:
+            self.problem.emit(result.notice, "")
 
     def _use_folder(self, folder: Path) -> None:
         """Make the settings those of a folder; another one than the demo's brings back the settings of before it."""
@@ -180,10 +257,81 @@ class Project(QObject):
             self._before_demo = None
         if config.dataset.folder != folder:
             self.set_config(with_values(config, {"dataset.folder": folder}), chosen=chosen)
+        else:
+            self._name_content()
 
     def _set_scan(self, scan: Scan) -> None:
+        if self._content is not None:  # Decisions that were made while the folders were read count, too.
+            scan = dataclasses.replace(scan, pictures=self._decisions())
         self._scan = scan
         self._positions = {record.path: row for row, record in enumerate(scan.records)}
+        self._watch.watch(dict.fromkeys([concept.folder for concept in self.concepts] + _folders_of(scan)))
+
+    def _known(self) -> dict[Path, ImageRecord]:
+        return {record.path: record for record in self._scan.records} if self._scan else {}
+
+    # Changes by other programs
+
+    def look_again(self) -> None:
+        """Look in the background whether other programs changed something, and take up what is new."""
+        if self._scan is None or self._content is None or self._is_looking or self.is_scanning or self.is_writing:
+            return
+        self._is_looking = True
+        scan, content, extension = self._scan, self._content, self._config.dataset.caption_extension
+        num_writes, generation = self._num_writes, self._generation
+        self._background.start(
+            lambda: _look(scan, content, extension),
+            lambda result: self._take_look(num_writes, generation, result),
+        )
+
+    def _take_look(self, num_writes: int, generation: int, result: _Look | Exception) -> None:
+        self._is_looking = False
+        if generation != self._generation or self._scan is None:
+            return
+        if isinstance(result, Exception):
+            if str(result) != self._last_trouble:  # Told once, not with every look.
+                self._tell(result)
+            self._last_trouble = str(result)
+            self.looked.emit()
+            return
+        self._last_trouble = ""
+        if num_writes != self._num_writes or self.is_writing:
+            self.look_again()  # What was seen may be older than what has been written since.
+            return
+        if result.scan is not None:
+            self._set_scan(result.scan)
+            self.records_changed.emit()
+        elif result.captions:
+            self._replace_records(result.captions)
+        self.looked.emit()
+
+    # Decisions about pictures
+
+    def edit_pictures(self, name: str, changes: Mapping[Path, PictureEdits]) -> None:
+        """Decide something about pictures: leave them out, crop, turn, fit or repeat them. No file is touched.
+
+        Args:
+            name: What the user did, for undo.
+            changes: What holds for each of the pictures from now on.
+        """
+        steps = {image: (self.edits(image), edits) for image, edits in changes.items()}
+        steps = {image: (before, after) for image, (before, after) in steps.items() if before != after}
+        if steps:
+            self._history.add(Step(name=name, pictures=steps))
+            self._use_edits({image: after for image, (_, after) in steps.items()})
+
+    def _use_edits(self, changes: Mapping[Path, PictureEdits]) -> None:
+        assert self._scan is not None and self._content is not None
+        pictures = {**self._content.pictures, **{str(image): edits for image, edits in changes.items()}}
+        pictures = {image: edits for image, edits in pictures.items() if edits != UNTOUCHED}
+        self._set_content(self._content.model_copy(update={"pictures": pictures}))
+        self._scan = dataclasses.replace(self._scan, pictures=self._decisions())
+        self.edits_changed.emit(tuple(changes))
+        self.history_changed.emit()
+
+    def _decisions(self) -> dict[Path, PictureEdits]:
+        assert self._content is not None
+        return {Path(image): edits for image, edits in self._content.pictures.items()}
 
     # Captions
 
@@ -191,91 +339,171 @@ class Project(QObject):
         """Write the caption of a picture, atomically. Returns whether it is on disk.
 
         When the file is not what the record says, because another program wrote it, nothing is written: the record
-        takes up what is there, and `caption_changed` tells. In other cases `problem` says why.
+        takes up what is there, and `captions_changed` tells. In other cases `problem` says why.
         """
         record = self.record(image)
-        if record is None:
+        if record is None or self.is_writing:
             return False
         now = _read_again(record)
         if not same_caption(now, record):
-            self._replace_record(now)
+            self._replace_records([now])
             if tidy(text) != (now.caption or ""):
                 return False
             record = now
         if tidy(text) == (record.caption or "") and not record.caption_problem:
             return True
-        try:
-            change = write_caption(record.caption_path, tidy(text))
-        except (UserError, OSError) as error:
-            self._tell(error)
-            return False
-        self._edits.append((image, change))
-        self.reload_captions([image])
-        return True
+        written = write_captions([record], {image: tidy(text)})
+        name = tr("Edit the caption of {name}", name=image.name)
+        return self._take_written(Step(name=name), written, self._history.add) and not written.foreign
+
+    def edit_captions(self, name: str, texts: Mapping[Path, str]) -> None:
+        """Write the captions of many pictures as one step; beside the window when there are many.
+
+        Args:
+            name: What the user did, for undo.
+            texts: New caption of each picture.
+        """
+        if self._scan is None:
+            return
+        records = [record for image in texts if (record := self.record(image)) is not None]
+        texts = {image: tidy(text) for image, text in texts.items()}
+        self._write(
+            name,
+            len(records),
+            lambda progress: write_captions(records, texts, progress),
+            lambda written: self._take_written(Step(name=name), written, self._history.add),
+        )
 
     @property
-    def can_undo_caption(self) -> bool:
-        """Whether there is a caption edit to take back."""
-        return bool(self._edits)
+    def undo_name(self) -> str:
+        """What `undo` would take back, or ""."""
+        return self._history.last.name if self._history.last else ""
 
-    def undo_caption(self) -> Path | None:
-        """Put the last edited caption back byte for byte, unless another program has changed it since.
+    @property
+    def redo_name(self) -> str:
+        """What `redo` would do again, or ""."""
+        return self._history.next.name if self._history.next else ""
 
-        Returns its picture, or None when nothing was put back.
-        """
-        if not self._edits:
-            return None
-        image, change = self._edits.pop()
-        try:
-            if bytes_of(change.path) != change.after.encode():
-                self.reload_captions([image])
-                self.problem.emit(
-                    tr("{name} was changed by another program, so it stays as it is.", name=change.path.name), ""
-                )
-                return None
-            undo(change)
-        except OSError as error:
-            self._edits.append((image, change))
-            self._tell(error)
-            return None
-        self.reload_captions([image])
-        return image
+    def undo(self) -> None:
+        """Take back the last step: captions byte for byte, except those that another program has changed since."""
+        step = self._history.last
+        if step is not None and not self.is_writing:
+            self._write(
+                step.name,
+                len(step.captions),
+                lambda progress: take_back(step.captions, progress),
+                lambda written: self._take_turn(step, written, back=True),
+            )
 
-    def reload_captions(self, images: list[Path]) -> None:
-        """Read the captions of some pictures from disk again, after something wrote them."""
-        for image in images:
-            record = self.record(image)
-            if record is None:
-                continue
-            self._replace_record(_read_again(record))
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        step = self._history.next
+        if step is not None and not self.is_writing:
+            self._write(
+                step.name,
+                len(step.captions),
+                lambda progress: repeat(step.captions, progress),
+                lambda written: self._take_turn(step, written, back=False),
+            )
 
-    def refresh_captions(self) -> None:
-        """Look in the background whether another program changed captions, and take up those that are new."""
-        if self._scan is None or self._is_rereading or self.is_scanning:
+    def _take_turn(self, step: Step, written: Written, *, back: bool) -> None:
+        turned = written.changes
+        if back:  # What `take_back` wrote, seen from before: redo needs it the other way round.
+            turned = tuple(CaptionChange(change.path, change.after, change.before) for change in turned)
+        if not self._take_written(
+            dataclasses.replace(step, captions=turned), written, self._history.undone if back else self._history.redone
+        ):
             return
-        self._is_rereading = True
-        records = self._scan.records
-        self._background.start(lambda: _changed_captions(records), self._take_changed)
+        if step.pictures:
+            self._use_edits({image: pair[0 if back else 1] for image, pair in step.pictures.items()})
+        if step.concepts is not None:
+            self._use_concepts(step.concepts[0 if back else 1])
 
-    def _take_changed(self, result: list[Path] | Exception) -> None:
-        self._is_rereading = False
+    def note_captions(self, name: str, changes: Sequence[CaptionChange]) -> None:
+        """Let captions that a job wrote be taken back like everything else.
+
+        Args:
+            name: What the user did, for undo.
+            changes: What the job wrote.
+        """
+        if changes:
+            self._history.add(Step(name=name, captions=tuple(changes)))
+            self.history_changed.emit()
+
+    def reload_captions(self, images: Sequence[Path]) -> None:
+        """Read the captions of some pictures from disk again, after something wrote them."""
+        known = (self.record(image) for image in images)
+        self._replace_records([_read_again(record) for record in known if record is not None])
+
+    def _write(
+        self, name: str, number: int, write: Callable[[Callable[[int], None]], Written], then: Callable[[Written], Any]
+    ) -> None:
+        """Write captions now when they are few, else in the background, one batch after the other."""
+        if self.is_writing:
+            self._waiting.append(lambda: self._write(name, number, write, then))
+            return
+        self._num_writes += 1
+        if number <= MOST_AT_ONCE:
+            then(write(lambda _done: None))
+            return
+        self._writing = name, number
+        self.writing_changed.emit(name, 0, number)
+        progress = self._progressed.emit
+        self._background.start(lambda: write(progress), lambda result: self._end_writing(result, then))
+
+    def _on_progress(self, done: int) -> None:
+        if self._writing is not None:
+            self.writing_changed.emit(self._writing[0], done, self._writing[1])
+
+    def _end_writing(self, result: Written | Exception, then: Callable[[Written], Any]) -> None:
+        self._writing = None
         if isinstance(result, Exception):
             self._tell(result)
-        elif len(result) > MAX_SINGLE_CHANGES:
-            self.rescan()
         else:
-            self.reload_captions(result)
+            then(result)
+        self.writing_changed.emit("", 0, 0)
+        if self._waiting and not self.is_writing:
+            self._waiting.popleft()()
 
-    def forget_edits(self) -> None:
-        """Make caption edits final, because something else writes captions now."""
-        self._edits.clear()
+    def _take_written(self, step: Step, written: Written, keep: Callable[[Step], None]) -> bool:
+        """Take up what was written, and tell what was not. Returns False when nothing was to be kept."""
+        self._num_writes += 1
+        if written.error is not None:
+            self._tell(written.error)
+        if written.foreign:
+            self._tell_foreign(written.foreign)
+        is_kept = written.error is None or bool(written.changes)
+        if is_kept:
+            captions = step.captions or written.changes
+            if captions or step.pictures or step.concepts or keep != self._history.add:
+                keep(dataclasses.replace(step, captions=captions))
+        paths = {change.path for change in written.changes} | set(written.foreign)
+        if paths and self._scan is not None:
+            self._replace_records(
+                [_read_again(record) for record in self._scan.records if record.caption_path in paths]
+            )
+        self.history_changed.emit()
+        return is_kept
 
-    def _replace_record(self, record: ImageRecord) -> None:
-        assert self._scan is not None
-        row = self._positions[record.path]
-        records = (*self._scan.records[:row], record, *self._scan.records[row + 1 :])
-        self._scan = dataclasses.replace(self._scan, records=records)
-        self.caption_changed.emit(record.path)
+    def _tell_foreign(self, captions: Sequence[Path]) -> None:
+        if len(captions) == 1:
+            message = tr("{name} was changed by another program, so it stays as it is.", name=captions[0].name)
+        else:
+            message = tr(
+                "{number} captions were changed by another program, so they stay as they are; {name} is the first.",
+                number=len(captions),
+                name=captions[0].name,
+            )
+        self.problem.emit(message, "")
+
+    def _replace_records(self, records: Sequence[ImageRecord]) -> None:
+        if not records or self._scan is None:
+            return
+        now = list(self._scan.records)
+        for record in records:
+            now[self._positions[record.path]] = record
+        self._scan = dataclasses.replace(self._scan, records=tuple(now))
+        self.captions_changed.emit(tuple(record.path for record in records))
 
     # Settings of the next run
 
@@ -300,16 +528,58 @@ class Project(QObject):
         if chosen != self._chosen:
             self._chosen = chosen
             self._saving.start()
+        config = self._with_content(config)
         if config != self._config:
             self._config = config
             self._saving.start()
             self.config_changed.emit()
 
+    def _with_content(self, config: TrainConfig) -> TrainConfig:
+        """The settings, naming the dataset file of the open folder when there is something in it that matters."""
+        content, dataset = self._content, config.dataset
+        edits = dataset.edits
+        if content is not None and self._keeps_content and dataset.folder == content.concepts[0].folder:
+            edits = dataset_file_of(dataset.folder) if _says_something(content) else Path()
+        elif edits != Path() and dataset.folder != self._config.dataset.folder:
+            edits = Path()  # It was about the folder of before.
+        return config if edits == dataset.edits else with_values(config, {"dataset.edits": edits})
+
+    def _name_content(self) -> None:
+        self.set_config(self._config, chosen=self._chosen)
+
+    # The dataset file
+
+    @property
+    def view(self) -> Mapping[str, str | int | float | bool]:
+        """What the Dataset page wants to find again when this folder is opened the next time."""
+        return self._content.view if self._content else {}
+
+    def set_view(self, values: Mapping[str, str | int | float | bool]) -> None:
+        """Remember something about how the open dataset is looked at; this is no step that could be taken back."""
+        if self._content is not None and {**self._content.view, **values} != self._content.view:
+            self._set_content(self._content.model_copy(update={"view": {**self._content.view, **values}}))
+
+    def _set_content(self, content: DatasetFile) -> None:
+        self._content = content
+        self._is_content_saved = False
+        self._saving.start()
+        self._name_content()
+
+    def _save_content(self) -> None:
+        if self._content is None or self._is_content_saved or not self._keeps_content:
+            return
+        try:
+            save_dataset(dataset_file_of(self._content.concepts[0].folder), self._content)
+            self._is_content_saved = True
+        except OSError as error:
+            self._tell(error)
+
     # Memory between sessions
 
     def save(self) -> None:
-        """Write the last folder and the settings now; otherwise they are written a moment after each change."""
+        """Write decisions, settings and the last folder now; otherwise they are written a moment after each change."""
         self._saving.stop()
+        self._save_content()
         values = {
             "version": 1,
             "folder": str(self._last_folder) if self._last_folder else None,
@@ -375,14 +645,88 @@ def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
 
 def _read_again(record: ImageRecord) -> ImageRecord:
     caption, problem = read_caption(record.caption_path)
-    return dataclasses.replace(record, caption=caption, caption_problem=problem)
+    try:
+        changed_at = record.caption_path.stat().st_mtime
+    except OSError:
+        changed_at = 0.0
+    return dataclasses.replace(record, caption=caption, caption_problem=problem, caption_changed_at=changed_at)
 
 
-def _changed_captions(records: tuple[ImageRecord, ...]) -> list[Path]:
-    return [record.path for record in records if not same_caption(_read_again(record), record)]
+def _says_something(content: DatasetFile) -> bool:
+    """Whether a dataset file holds more than the name of one folder."""
+    return bool(content.pictures) or content.concepts != (Concept(folder=content.concepts[0].folder),)
 
 
-def _scan(folder: Path, caption_extension: str) -> Scan:
-    from core.dataset.scan import scan_folder
+def _folders_of(scan: Scan) -> list[Path]:
+    return list(dict.fromkeys(record.path.parent for record in scan.records))
 
-    return scan_folder(folder, caption_extension=caption_extension)
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """A dataset as it was opened. `is_kept` is False when its file must not be written over."""
+
+    scan: Scan
+    content: DatasetFile
+    is_new: bool
+    is_kept: bool = True
+    notice: str = ""
+
+
+def _open(folder: Path, content: DatasetFile | None, extension: str, known: Mapping[Path, ImageRecord]) -> _Opened:
+    """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
+    from core.dataset.edits import dataset_of
+    from core.dataset.scan import scan_dataset
+
+    notice, is_kept, is_new = "", True, content is None
+    if content is None:
+        content, is_kept, notice = _content_of(folder)
+    scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    return _Opened(scan=scan, content=content, is_new=is_new, is_kept=is_kept, notice=notice)
+
+
+def _content_of(folder: Path) -> tuple[DatasetFile, bool, str]:
+    """What was decided about a folder, whether that may be written over, and a sentence when something is wrong."""
+    path = dataset_file_of(folder)
+    fresh = DatasetFile(concepts=(Concept(folder=folder),))
+    try:
+        content, notice = load_dataset(path)
+        return content, True, notice
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return fresh, True, ""
+        if error.__cause__ is None:  # From a newer version: it is good, only not for this one.
+            return fresh, False, f"{error.message} {error.remedy}"
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".damaged.json"))
+        return fresh, True, error.message
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What other programs changed: other pictures (a new scan), or only captions."""
+
+    scan: Scan | None = None
+    captions: tuple[ImageRecord, ...] = ()
+
+
+def _look(scan: Scan, content: DatasetFile, extension: str) -> _Look:
+    from core.dataset.edits import dataset_of
+    from core.dataset.scan import scan_dataset
+
+    known = {record.path: record for record in scan.records}
+    try:
+        now = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    except UserError:
+        if scan.folder.is_dir():  # The last picture was taken out.
+            return _Look(scan=dataclasses.replace(scan, records=(), problems=()))
+        raise
+    if [_without_caption(record) for record in now.records] != [_without_caption(record) for record in scan.records]:
+        return _Look(scan=now)
+    if now.problems != scan.problems:
+        return _Look(scan=now)
+    pairs = zip(now.records, scan.records, strict=True)
+    return _Look(captions=tuple(new for new, old in pairs if not same_caption(new, old)))
+
+
+def _without_caption(record: ImageRecord) -> tuple[object, ...]:
+    return record.path, record.size_px, record.changed_at, record.num_bytes, record.caption_path

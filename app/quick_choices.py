@@ -15,7 +15,7 @@ from core.errors import UserError
 from core.quick import quick_config, suggested_name
 
 _CAPTIONS_MS = 500
-_ANSWERS = ("model.base", "dataset.folder", "training.epochs", "output.folder")
+_ANSWERS = ("model.base", "dataset.folder", "dataset.edits", "training.epochs", "output.folder")
 _FROM_PICTURES = ("dataset.folder", "dataset.trigger_word", "sampling.prompts", "output.name")
 _FROM_DEMO = ("dataset.trigger_word", "dataset.absorbed_tags", "dataset.shuffle_tags", "sampling.prompts")
 
@@ -39,7 +39,7 @@ class QuickChoices(QObject):
         self._captions.timeout.connect(self._adapt)  # Captions bring preview prompts.
         project.config_changed.connect(self._on_config_changed)
         project.records_changed.connect(self._adapt)
-        project.caption_changed.connect(self._captions.start)
+        project.captions_changed.connect(lambda _images: self._captions.start())
         self._adapt()
 
     def defaults(self) -> TrainConfig:

@@ -24,7 +24,7 @@ from core.console import Reporter
 from core.control import Control
 from core.errors import UserError
 from core.events import Event, Failed, Finished
-from core.jobs import Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
+from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
 from core.processes import is_main_process
 from core.runner import log_file
 from core.text import tr
@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return _follow(lambda control: demo(options.output, control), reporter)
         job = _job(options, changes)
+        if isinstance(job, PrepareJob) and options.check:
+            return _check(job, reporter)
     except WrongUseError as error:
         _show(reporter, Failed(message=error.message, remedy=error.remedy, known=True))
         return WRONG_USE
@@ -98,6 +100,17 @@ def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job
             _show(reporter, _stopped_at_once(job))
             return STOPPED
     return code
+
+
+def _check(job: PrepareJob, reporter: Reporter) -> int:
+    from core.check_report import check, show
+    from core.dataset.fitting import FitOptions
+
+    control = Control()
+    with _stopping(control, reporter):
+        check_job = CheckJob(folder=job.folder, edits=job.edits)
+        failed, stopped = show(check(check_job, FitOptions.of(job), control), reporter)
+    return FAILED if failed else STOPPED if stopped else DONE
 
 
 def _show(reporter: Reporter, event: Event) -> bool:
@@ -196,11 +209,17 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     tag.add_argument("--trigger", default="", metavar="WORD")
     tag.add_argument("--exclude", default="", metavar="TAGS", help=tr("tags that are never written, with commas"))
     tag.add_argument("--on-existing", choices=("keep", "replace", "append", "prepend"), default="keep")
-    prepare = verbs.add_parser("prepare", help=tr("write fitted copies of pictures to a new folder"))
+    prepare = verbs.add_parser("prepare", help=tr("check a folder of pictures, or write fitted copies to a new folder"))
     prepare.add_argument("folder", type=Path, metavar="FOLDER")
-    prepare.add_argument("target", type=Path, metavar="TARGET")
-    prepare.add_argument("--resolution", type=int, default=512)
-    prepare.add_argument("--fit", choices=("buckets", "crop"), default="buckets")
+    task = prepare.add_mutually_exclusive_group(required=True)
+    task.add_argument("--check", action="store_true", help=tr("say what is wrong with the pictures and captions"))
+    task.add_argument("--export", type=Path, metavar="DIR", help=tr("new folder for the fitted copies"))
+    prepare.add_argument("--size", type=int, default=512, metavar="PIXELS")
+    prepare.add_argument("--fit", choices=("buckets", "smart", "crop", "pad"), default="buckets")
+    prepare.add_argument("--shape", default="1:1", metavar="W:H", help=tr("shape for smart, crop and pad"))
+    prepare.add_argument("--edge", choices=("blur", "white", "grey", "black"), default="blur")
+    prepare.add_argument("--format", choices=("png", "jpg", "webp"), default="png")
+    prepare.add_argument("--edits", type=Path, default=Path(), metavar="FILE", help=tr("dataset file with decisions"))
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE")
@@ -252,7 +271,7 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
             return TagJob(
                 folder=_here(options.folder),
                 options=TagOptions(
-                    tagger=_here(options.tagger) if options.tagger != Path() else Path(),
+                    tagger=_here_or_none(options.tagger),
                     threshold=options.threshold,
                     character_threshold=options.character_threshold,
                     trigger_word=options.trigger,
@@ -261,14 +280,22 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
                 ),
             )
         if options.verb == "prepare":
-            return PrepareJob(
-                folder=_here(options.folder),
-                target=_here(options.target),
-                resolution=options.resolution,
-                fit=options.fit,
-                bucket_step=64 if options.resolution >= 512 else 16,
-            )
+            return _prepare(options)
         return _sample(options)
+
+
+def _prepare(options: argparse.Namespace) -> PrepareJob:
+    return PrepareJob(
+        folder=_here(options.folder),
+        edits=_here_or_none(options.edits),
+        target=_here(options.export or Path()),
+        resolution=options.size,
+        fit=options.fit,
+        bucket_step=64 if options.size >= 512 else 16,
+        crop_shape=options.shape,
+        edge=options.edge,
+        format=options.format,
+    )
 
 
 def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
@@ -369,6 +396,11 @@ def _base(path: Path) -> Path:
 def _here(path: Path) -> Path:
     """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
     return Path(os.path.abspath(with_home(path)))  # noqa: PTH100 - takes `..` out without following links
+
+
+def _here_or_none(path: Path) -> Path:
+    """As `_here`; `Path()` stands for nothing given."""
+    return _here(path) if path != Path() else path
 
 
 if __name__ == "__main__":

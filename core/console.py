@@ -30,6 +30,7 @@ def stage_title(stage: Stage) -> str:
     """What a stage does, in words."""
     return {
         "scan": tr("Looking at the pictures"),
+        "check": tr("Checking the pictures"),
         "prepare": tr("Fitting the pictures"),
         "tag": tr("Writing captions"),
         "load": tr("Loading the model"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-Stage = Literal["scan", "prepare", "tag", "load", "cache", "train", "sample", "save"]
+Stage = Literal["scan", "check", "prepare", "tag", "load", "cache", "train", "sample", "save"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,14 @@ class PictureTagged:
     image: Path
     caption: str
     written: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturesMeasured:
+    """Facts of some pictures: for each the values of `ImageFacts.to_json` and its `path` as text."""
+
+    kind: Literal["pictures_measured"] = "pictures_measured"
+    facts: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +155,7 @@ Event = (
     | StageProgress
     | Notice
     | PictureTagged
+    | PicturesMeasured
     | StepDone
     | SampleReady
     | LoraSaved
@@ -203,4 +212,6 @@ def _from_json(value: Any, hint: Any) -> Any:
         return Path(value)
     if float in options:
         return float(value)
+    if get_origin(hint) is tuple:
+        return tuple(value)
     return value

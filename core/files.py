@@ -27,12 +27,12 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        _replace(temporary, path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def put_in_place(temporary: Path, path: Path) -> None:
     """Rename over the target. On Windows a virus scanner or a reader may hold it for a moment: it is tried again."""
     for attempt in range(_REPLACE_ATTEMPTS):
         try:

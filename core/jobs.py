@@ -13,6 +13,8 @@ from pydantic import Field, TypeAdapter
 from core.config.base import Section, form
 from core.config.model import SamplingConfig, TrainConfig
 from core.control import Control
+from core.dataset.edits import Fit
+from core.dataset.fitting import Edge
 from core.errors import details, explain
 from core.events import Event, Failed, Finished
 from core.text import tr
@@ -58,18 +60,41 @@ class TagJob(Section):
 
     kind: Literal["tag"] = "tag"
     folder: Path
+    edits: Path = Path()
+    caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
     options: TagOptions = TagOptions()
 
 
 class PrepareJob(Section):
-    """Write copies of the pictures of a folder, fitted to training size, and of their captions to another folder."""
+    """Write copies of the pictures of a dataset, fitted to training size, and of their captions to another folder.
+
+    The options are those of the run's settings; `edits` is the dataset file, `Path()` for none.
+    """
 
     kind: Literal["prepare"] = "prepare"
     folder: Path
+    edits: Path = Path()
     target: Path
     resolution: int = Field(512, ge=64, le=4096)
-    fit: Literal["buckets", "crop"] = "buckets"
+    fit: Fit = "buckets"
     bucket_step: int = Field(64, ge=8, le=256, multiple_of=8)
+    max_aspect: float = Field(2.0, ge=1.0, le=4.0)
+    crop_shape: str = Field("1:1", pattern=r"^[1-9]\d?:[1-9]\d?$")
+    edge: Edge = "blur"
+    caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
+    captions: bool = True
+    format: Literal["png", "jpg", "webp"] = "png"
+    quality: int = Field(95, ge=1, le=100)
+
+
+class CheckJob(Section):
+    """Measure the pictures of a dataset for the doctor: all of a folder and its dataset file, or only those named."""
+
+    kind: Literal["check"] = "check"
+    folder: Path
+    edits: Path = Path()
+    images: tuple[Path, ...] = ()
+    caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
 
 
 class TrainJob(Section):
@@ -92,7 +117,7 @@ class SampleJob(Section):
     target: Path
 
 
-Job = Annotated[TagJob | PrepareJob | TrainJob | SampleJob, Field(discriminator="kind")]
+Job = Annotated[TagJob | PrepareJob | CheckJob | TrainJob | SampleJob, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)
 
 
@@ -120,6 +145,10 @@ def run_job(job: Job, control: Control) -> Iterator[Event]:
         from core.dataset.prepare import prepare_folder
 
         yield from prepare_folder(job, control)
+    elif isinstance(job, CheckJob):
+        from core.dataset.checking import check_folder
+
+        yield from check_folder(job, control)
     elif isinstance(job, TrainJob):
         from core.training.job import train
 

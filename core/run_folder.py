@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "config.toml"
 
     @property
+    def edits(self) -> Path:
+        """What was decided about the pictures when the run began: a dataset file."""
+        return self.path / "dataset.json"
+
+    @property
     def events(self) -> Path:
         """All events, one JSON line each."""
         return self.path / "events.jsonl"
@@ -86,6 +91,8 @@ class RunFolder:
         A run may have been moved or renamed since it was started.
         """
         values = {"output.folder": self.path.parent.parent, "output.name": self.path.name}
+        if self.edits.exists():
+            values["dataset.edits"] = self.edits
         return with_values(self.load_config(), values)
 
     def load_config(self) -> TrainConfig:

@@ -154,10 +154,10 @@ class ChildRun:
             log.seek(self._log_start)
             tail = "\n".join(log.read().decode("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
         if code in (-9, 137):
-            message = tr("The system ended the training process, most likely for lack of memory.")
+            message = tr("The system ended the working process, most likely for lack of memory.")
             remedy = tr("Close other programs and continue the run, or start a new one with a lower resolution.")
         else:
-            message = tr("The training process ended unexpectedly (code {code}).", code=code)
+            message = tr("The working process ended unexpectedly (code {code}).", code=code)
             remedy = tr("Continue the run from its last state; the end of the log below may say why.")
         return Failed(message=message, remedy=remedy, detail=tail, known=code in (-9, 137))
 

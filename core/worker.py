@@ -14,7 +14,7 @@ from typing import TextIO
 from core.control import COMMANDS, Control
 from core.errors import details
 from core.events import Failed, to_line
-from core.jobs import failure, job_from_line, run_to_end
+from core.jobs import CheckJob, failure, job_from_line, run_to_end
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
         events.write(to_line(failure(error)) + "\n")
         return 1
     threading.Thread(target=listen, args=(sys.stdin, control), name="commands", daemon=True).start()
-    be_polite()
+    be_polite(unasked=isinstance(job, CheckJob))
     failed = False
     for event in run_to_end(job, control):
         failed = isinstance(event, Failed)
@@ -61,12 +61,20 @@ def listen(lines: TextIO, control: Control) -> None:
     control.ask("stop")
 
 
-def be_polite() -> None:
-    """Lower this process's priority a little, so that the desktop stays smooth while it computes."""
+def be_polite(*, unasked: bool) -> None:
+    """Lower this process's priority, so that the desktop stays smooth while it computes.
+
+    Args:
+        unasked: The work was not asked for by the user, who is doing something else meanwhile: it waits for that.
+    """
     import psutil
 
+    if sys.platform == "win32":
+        priority = psutil.IDLE_PRIORITY_CLASS if unasked else psutil.BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        priority = 15 if unasked else 5
     try:
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5)
+        psutil.Process().nice(priority)
     except psutil.AccessDenied:
         print("priority stays as it is: not allowed to lower it", file=sys.stderr)
 

@@ -1,55 +1,74 @@
-"""The pictures: open a folder, look at them, mend their captions."""
+"""The pictures: open folders, look at them as the trainer will, mend what is wrong, write captions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFileDialog,
-    QHBoxLayout,
-    QLineEdit,
     QProgressBar,
-    QPushButton,
     QSplitter,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app import icons, theme
-from app.project import Project
+from app import theme
+from app.doctor import Doctor
+from app.fit_plans import FitPlans
+from app.grid_actions import GridActions
+from app.grid_filter import Only, predicate_of
+from app.project import Project, demo_folder
+from app.scopes import Scopes
 from app.settings import Settings
 from app.widgets.caption_editor import CaptionEditor
-from app.widgets.card import ElidedLabel, PathLabel, button, label
+from app.widgets.card import button
+from app.widgets.dataset_header import DatasetHeader
 from app.widgets.empty_state import Choice, EmptyState
+from app.widgets.filter_bar import FilterBar, Order
 from app.widgets.image_grid import MIN_CELL, ImageGrid
-from app.widgets.item_models import Only, is_captioned
-from app.widgets.problem_list import ProblemList
+from app.widgets.item_models import is_captioned
+from app.widgets.side_panel import SidePanel
 from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
-from core.dataset.records import ImageRecord, Scan, automatic_repeats
+from app.widgets.trained_preview import TrainedPreview
+from core.dataset.records import ImageRecord, Scan
+from core.dataset.statistics import repeats_per_epoch
+from core.jobs import Job
+from core.runner import ChildRun, Run
 from core.text import tr
 
-EDITOR_WIDTH = 340
-FILTER_DELAY_MS = 120
-WELCOME, LOADING, CONTENT = range(3)
+if TYPE_CHECKING:
+    from app.widgets.crop_editor import CropEditor
+    from app.widgets.export_dialog import ExportDialog
+    from app.widgets.tags_panel import TagsPanel
+
+SIDE_WIDTH, LEAST_SIDE_WIDTH = 388, 360
+WELCOME, LOADING, CONTENT, CROP = range(4)
+PICTURE, TAGS, CHECK, FIT, NUMBERS, FOLDERS = "picture", "tags", "check", "fit", "numbers", "folders"
 
 
 class DatasetTab(QWidget):
-    """Welcome page without a folder; else the grid, its filter and problems, and the caption editor."""
+    """Welcome page without a folder; else the grid, its filter, and a column of panels about what is in it."""
 
     tagger_requested = Signal()
     params_requested = Signal()
 
-    def __init__(self, project: Project, settings: Settings) -> None:
+    def __init__(self, project: Project, settings: Settings, make_run: Callable[[Job], Run] = ChildRun) -> None:
         super().__init__()
         self._project = project
         self._settings = settings
+        self._make_run = make_run
         prepare_reading()
         self.loader = ThumbnailLoader(parent=self)
+        self.plans = FitPlans(project, self)
+        self.scopes = Scopes(project, self)
+        self.doctor = Doctor(project, make_run, self)
+        self.crop_editor: CropEditor | None = None
+        self.export_dialog: ExportDialog | None = None
         self._pages = QStackedWidget()
         self._pages.addWidget(self._build_welcome())
         self._loading = EmptyState("folder-open")
@@ -70,26 +89,16 @@ class DatasetTab(QWidget):
         layout.addWidget(self._pages, 1)
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
-        self._typing = QTimer(self, singleShot=True, interval=FILTER_DELAY_MS)
-        self._typing.timeout.connect(self._apply_filter)
         project.scanning_changed.connect(self._on_scanning_changed)
+        project.writing_changed.connect(self._on_writing_changed)
         project.folder_changed.connect(self._on_folder_changed)
         project.records_changed.connect(self._on_records_changed)
-        project.caption_changed.connect(self._on_caption_changed)
+        project.captions_changed.connect(self._on_captions_changed)
+        project.edits_changed.connect(lambda _images: self._counting.start())
+        project.history_changed.connect(self._show_history)
+        self.doctor.changed.connect(self._on_doctor_changed)
         settings.language_changed.connect(self.retranslate)
-        rescan = QShortcut(QKeySequence(Qt.Key.Key_F5), self)
-        rescan.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        rescan.activated.connect(self.rescan)
-        for keys, slot in (
-            ("Ctrl+S", self.flush),
-            ("Ctrl+F", self._focus_search),
-            ("Ctrl+Z", self.editor.undo),
-            ("Ctrl+Down", lambda: self.grid.move_by(1)),
-            ("Ctrl+Up", lambda: self.grid.move_by(-1)),
-        ):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(slot)
+        self._add_shortcuts()
         self.retranslate()
         if project.scan is not None:
             self._on_folder_changed()
@@ -108,18 +117,33 @@ class DatasetTab(QWidget):
         return self.welcome
 
     def _build_content(self) -> QWidget:
-        self.grid = ImageGrid(self.loader)
-        self.grid.current_changed.connect(self._on_current_changed)
-        self.editor = CaptionEditor(self._project, self.loader)
-        self.grid.activated.connect(lambda _index: self.editor.text.setFocus())
-        self.editor.setMinimumWidth(300)
+        self.grid = ImageGrid(self.loader, self._project, self.plans)
+        self.grid.set_problems(self.doctor.findings_of)
+        self.grid.current_changed.connect(lambda _record: self._show_selection())
+        self.grid.selection_changed.connect(self._on_selection_changed)
+        self.actions_on = GridActions(self._project, self.grid, self.flush, self)
+        self.grid.exclude_requested.connect(self.actions_on.toggle_excluded)
+        self.grid.menu_requested.connect(lambda place: self.actions_on.open_menu(place, self.open_crop_editor))
+        self.filter = FilterBar()
+        self.filter.changed.connect(self._apply_filter)
+        self.filter.order_changed.connect(self._apply_order)
+        self.filter.as_trained_toggled.connect(self._on_as_trained)
+        self.filter.undo_button.clicked.connect(self.undo)
+        self.filter.redo_button.clicked.connect(self._project.redo)
+        self.editor = CaptionEditor(self._project, self.loader, self._settings)
+        self.grid.activated.connect(lambda _index: self._edit_caption())
         self.editor.move_requested.connect(self.grid.move_by)
         self.editor.left_with_escape.connect(self.grid.setFocus)
-        self.problems = ProblemList()
+        self.editor.crop_requested.connect(self.open_crop_editor)
+        self.editor.filter_requested.connect(self.ask)
+        self.editor.as_trained_changed.connect(self.filter.trained_button.setChecked)
+        self.editor.set_preview(TrainedPreview(self._project, self.plans))
+        self.editor.rename_requested.connect(lambda tag: self._tags().open_rename(tag))
+        self.editor.removal_requested.connect(lambda tags: self._tags().open_removal(tags))
         self._nothing = EmptyState("search")
         self._clear_button = button()
         self._clear_button.setMaximumWidth(220)
-        self._clear_button.clicked.connect(self._clear_filter)
+        self._clear_button.clicked.connect(lambda: self.ask(""))
         self._nothing.add(self._clear_button)
         self._views = QStackedWidget()
         self._views.addWidget(self.grid)
@@ -129,83 +153,108 @@ class DatasetTab(QWidget):
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE_S)
-        column.addLayout(self._build_filter())
+        column.addWidget(self.filter)
         column.addWidget(self._views, 1)
-        column.addWidget(self.problems)
+        self.side = self._build_side()
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(theme.SPACE_M)
         splitter.addWidget(left)
-        splitter.addWidget(self.editor)
+        splitter.addWidget(self.side)
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
-        splitter.setSizes([1000, self._settings.value("dataset/editor_width", EDITOR_WIDTH)])
+        splitter.setSizes([1000, self._settings.value("dataset/side_width", SIDE_WIDTH)])
         splitter.splitterMoved.connect(
-            lambda _position, _index: self._settings.set_value("dataset/editor_width", splitter.sizes()[1])
+            lambda _position, _index: self._settings.set_value("dataset/side_width", splitter.sizes()[1])
         )
         content = QWidget()
         outer = QVBoxLayout(content)
         outer.setContentsMargins(theme.SPACE_XL, theme.SPACE_L, theme.SPACE_XL, theme.SPACE_L)
         outer.setSpacing(theme.SPACE_M)
-        outer.addLayout(self._build_header())
+        self.header = self._build_header()
+        outer.addWidget(self.header)
         outer.addWidget(splitter, 1)
         return content
 
-    def _build_header(self) -> QHBoxLayout:
-        self._title = label(role="title")
-        self._path = PathLabel()
-        self._path.setProperty("role", "muted")
-        self._summary = ElidedLabel()
-        self._summary.setProperty("role", "small")
-        self.rescan_button = QToolButton()
-        icons.set_icon(self.rescan_button, "refresh", 18)
-        self.rescan_button.clicked.connect(self.rescan)
-        self.open_button = button(icon="folder-open")
-        self.open_button.clicked.connect(self.choose_folder)
-        self.demo_button = button(kind="quiet", icon="sparkles")
-        self.demo_button.clicked.connect(self._open_demo)
-        self.next_button = button(kind="primary")
-        self.next_button.clicked.connect(self._go_on)
-        first = QHBoxLayout()
-        first.setSpacing(theme.SPACE_M)
-        first.addWidget(self._title)
-        first.addWidget(self._path, 1)
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        texts.addLayout(first)
-        texts.addWidget(self._summary)
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_S)
-        row.addLayout(texts, 1)
-        for widget in (self.rescan_button, self.demo_button, self.open_button, self.next_button):
-            row.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
-        return row
+    def _build_side(self) -> SidePanel:
+        side = SidePanel()
+        side.setMinimumWidth(LEAST_SIDE_WIDTH)
+        side.add(PICTURE, lambda: tr("Picture"), lambda: self.editor)
+        side.add(TAGS, lambda: tr("Tags"), self._make_tags)
+        side.add(CHECK, lambda: tr("Check"), self._make_check)
+        side.add(FIT, lambda: tr("Crops"), self._make_fit)
+        side.add(NUMBERS, lambda: tr("Stats"), self._make_numbers)
+        side.add(FOLDERS, lambda: tr("Folders"), self._make_folders)
+        side.show_panel(PICTURE)
+        return side
 
-    def _build_filter(self) -> QHBoxLayout:
-        self.search = QLineEdit()
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(icons.icon("search", 16, "muted"), QLineEdit.ActionPosition.LeadingPosition)
-        self.search.textChanged.connect(lambda _text: self._typing.start())
-        self.search.returnPressed.connect(self._apply_filter)
-        self.search.setAcceptDrops(False)
-        self._only_group = QButtonGroup(self)
-        self.only_buttons: dict[Only, QPushButton] = {}
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_XS)
-        kinds: tuple[Only, ...] = ("all", "uncaptioned", "odd")
-        for number, only in enumerate(kinds):
-            made = QPushButton()
-            made.setProperty("role", "segment")
-            made.setCheckable(True)
-            made.setCursor(Qt.CursorShape.PointingHandCursor)
-            self._only_group.addButton(made, number)
-            self.only_buttons[only] = made
-            row.addWidget(made)
-        self.only_buttons["all"].setChecked(True)
-        self._only_group.idClicked.connect(lambda _id: self._apply_filter())
-        row.addSpacing(theme.SPACE_S)
-        row.addWidget(self.search, 1)
-        return row
+    def _make_tags(self) -> QWidget:
+        from app.widgets.tags_panel import TagsPanel
+
+        panel = TagsPanel(self._project, self.scopes)
+        panel.filter_requested.connect(self.ask)
+        return panel
+
+    def _make_check(self) -> QWidget:
+        from app.widgets.doctor_panel import DoctorPanel
+
+        panel = DoctorPanel(self._project, self.doctor)
+        panel.filter_requested.connect(self.ask)
+        panel.picture_requested.connect(self.show_picture)
+        return panel
+
+    def _make_fit(self) -> QWidget:
+        from app.widgets.fit_panel import FitPanel
+
+        panel = FitPanel(self._project, self.plans)
+        panel.filter_requested.connect(self.ask)
+        return panel
+
+    def _make_numbers(self) -> QWidget:
+        from app.widgets.statistics_panel import StatisticsPanel
+
+        panel = StatisticsPanel(self._project)
+        panel.filter_requested.connect(self.ask)
+        return panel
+
+    def _make_folders(self) -> QWidget:
+        from app.widgets.folders_panel import FoldersPanel
+
+        return FoldersPanel(self._project)
+
+    def _build_header(self) -> DatasetHeader:
+        header = DatasetHeader()
+        header.keys_clicked.connect(self.show_keys)
+        header.rescan_clicked.connect(self.rescan)
+        header.demo_clicked.connect(self._open_demo)
+        header.open_clicked.connect(self.choose_folder)
+        header.export_clicked.connect(self.export)
+        header.next_clicked.connect(self._go_on)
+        return header
+
+    def _add_shortcuts(self) -> None:
+        everywhere: Mapping[str, Callable[[], Any]] = {
+            "F5": self.rescan,
+            "F1": self.show_keys,
+            "Ctrl+S": self.flush,
+            "Ctrl+F": self.filter.focus_search,
+            "Ctrl+B": self.open_bulk_edit,
+            "Ctrl+Z": self.undo,
+            "Ctrl+Shift+Z": self._project.redo,
+            "Ctrl+Y": self._project.redo,
+            "Ctrl+Down": lambda: self.grid.move_by(1),
+            "Ctrl+Up": lambda: self.grid.move_by(-1),
+        }
+        in_grid: Mapping[str, Callable[[], Any]] = {
+            "C": self.open_crop_editor,
+            "T": self.filter.trained_button.toggle,
+            "Shift+Del": self.actions_on.ask_for_trash,
+        }
+        for keys_of, widget in ((everywhere, self), (in_grid, self.grid)):
+            for keys, slot in keys_of.items():
+                shortcut = QShortcut(QKeySequence(keys), widget)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(slot)
 
     # What the user does
 
@@ -217,36 +266,86 @@ class DatasetTab(QWidget):
             self._project.open_folder(Path(chosen))
 
     def rescan(self) -> None:
-        """Save what is typed and read the folder again."""
+        """Save what is typed and read the folders again."""
         self.flush()
         self._project.rescan()
 
     def flush(self) -> None:
-        """Save what is typed."""
+        """Save what is typed, and remember what is looked at."""
         self.editor.flush()
+        current = self.grid.current()
+        if current is not None:
+            self._project.set_view({"picture": str(current.path)})
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Other programs may have written captions in the meantime."""
-        super().showEvent(event)
-        self._project.refresh_captions()
+    def _edit_caption(self) -> None:
+        self.side.show_panel(PICTURE)
+        self.editor.start_typing()
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """The same when the user comes back from another window."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self.isVisible():
-            self._project.refresh_captions()
+    def undo(self) -> None:
+        """Take back what is being typed, else the last step."""
+        self.editor.undo()
 
-    def show_waiting(self) -> Path | None:
-        """Show the picture whose caption waits for the user's choice, and return it; None when there is none."""
-        image = self.editor.waiting
-        if image is not None:
-            self._clear_filter()
+    def ask(self, text: str) -> None:
+        """Show the pictures that a filter lets pass."""
+        self._show_grid()
+        self.filter.ask(text)
+
+    def show_picture(self, image: Path) -> None:
+        """Select a picture, showing all pictures when the filter would hide it."""
+        self._show_grid()
+        if not self.grid.select(image):
+            self.filter.ask("")
             self.grid.select(image)
-        return image
 
-    def shut_down(self) -> None:
-        """End the threads that read pictures."""
-        self.loader.shut_down()
+    def open_crop_editor(self) -> None:
+        """Show the current picture with its crops in place of the page."""
+        record = self.grid.current()
+        if record is None:
+            return
+        self.flush()
+        if self.crop_editor is None:
+            from app.widgets.crop_editor import CropEditor
+
+            self.crop_editor = CropEditor(self._project, self.plans)
+            self.crop_editor.closed.connect(self._show_grid)
+            self.crop_editor.picture_requested.connect(self._crop_another)
+            self._pages.addWidget(self.crop_editor)
+        self.crop_editor.open(record.path)
+        self._pages.setCurrentWidget(self.crop_editor)
+        self.crop_editor.setFocus()
+
+    def _crop_another(self, rows: int) -> None:
+        self.grid.move_by(rows)
+        record = self.grid.current()
+        if record is not None and self.crop_editor is not None:
+            self.crop_editor.open(record.path)
+
+    def open_bulk_edit(self) -> None:
+        """Show the tools for many captions."""
+        self._tags().open_bulk_edit()
+
+    def _tags(self) -> TagsPanel:
+        from app.widgets.tags_panel import TagsPanel
+
+        self._show_grid()
+        self.side.show_panel(TAGS)
+        return cast(TagsPanel, self.side.panel(TAGS))
+
+    def export(self) -> None:
+        """Ask where and how to write fitted copies."""
+        from app.widgets.export_dialog import ExportDialog
+
+        self.flush()
+        self._project.save()
+        if self.export_dialog is None:
+            self.export_dialog = ExportDialog(self._project, self._make_run, self)
+        self.export_dialog.open()
+
+    def show_keys(self) -> None:
+        """Show all keys of this page."""
+        from app.widgets.cheat_sheet import CheatSheet, dataset_keys
+
+        CheatSheet(dataset_keys(), self.window()).open()
 
     def _open_demo(self) -> None:
         self.flush()
@@ -259,69 +358,47 @@ class DatasetTab(QWidget):
         else:
             self.params_requested.emit()
 
-    def _focus_search(self) -> None:
-        self.search.setFocus()
-        self.search.selectAll()
+    def _on_as_trained(self, as_trained: bool) -> None:
+        self.grid.set_as_trained(as_trained)
+        self.editor.set_as_trained(as_trained)
+        self._project.set_view({"as_trained": as_trained})
 
-    def _clear_filter(self) -> None:
-        self.search.clear()
-        self.only_buttons["all"].setChecked(True)
-        self._apply_filter()
+    # Filter, order, selection
 
     def _apply_filter(self) -> None:
-        self._typing.stop()
-        self.flush()
+        self.editor.flush()
         shown = self.editor.record
-        only = next(only for only, made in self.only_buttons.items() if made.isChecked())
-        self.grid.images.set_filter(self.search.text(), only)
+        self.grid.images.set_filter(
+            predicate_of(self.filter.query, self.filter.only, self._project, self.plans, self.doctor.problems_of)
+        )
         self._restore_selection(shown)
         self._show_view()
 
-    # What the project says
-
-    def _on_scanning_changed(self, scanning: bool) -> None:
-        self._busy.setVisible(scanning)
-        self.rescan_button.setEnabled(not scanning)
-        if scanning and self._project.scan is None:
-            self._pages.setCurrentIndex(LOADING)
-        elif not scanning:
-            self._pages.setCurrentIndex(CONTENT if self._project.scan is not None else WELCOME)
-
-    def _on_folder_changed(self) -> None:
-        self.loader.clear()
-        self.editor.set_record(None)
-        self.search.blockSignals(True)
-        self.search.clear()
-        self.search.blockSignals(False)
-        self.only_buttons["all"].setChecked(True)
-        self.grid.images.set_filter("", "all")
-        self._path.set_path(self._project.folder)
-        self._pages.setCurrentIndex(CONTENT)
-        if self.isVisible():
-            self.grid.setFocus()
-
-    def _on_records_changed(self) -> None:
-        scan = self._project.scan
-        if scan is None:
-            return
+    def _apply_order(self) -> None:
         shown = self.editor.record
-        self.grid.images.set_records(scan.records)
-        self.problems.set_problems(scan.problems)
+        self.grid.images.set_order(self._order_key(self.filter.order))
         self._restore_selection(shown)
-        self._show_counts()
-        self._show_view()
+        self._project.set_view({"order": self.filter.order})
 
-    def _on_caption_changed(self, image: Path) -> None:
-        record = self._project.record(image)
-        if record is None:
-            return
-        self.grid.images.update_record(record)
-        self.editor.refresh(record)
-        if not self._counting.isActive():
-            self._counting.start()
+    def _order_key(self, order: Order) -> Callable[[ImageRecord], Any] | None:
+        keys: dict[Order, Callable[[ImageRecord], Any]] = {
+            "pixels": lambda record: record.size_px[0] * record.size_px[1],
+            "tags": lambda record: (record.caption or "").count(","),
+            "problems": lambda record: -len(self.doctor.findings_of(record.path)),
+            "changed": lambda record: -record.changed_at,
+        }
+        return keys.get(order)
 
-    def _on_current_changed(self, record: ImageRecord | None) -> None:
-        self.editor.set_record(record)
+    def _on_selection_changed(self, images: tuple[Path, ...]) -> None:
+        self.scopes.set_selected(images)
+        self._show_selection()
+
+    def _show_selection(self) -> None:
+        records = self.grid.selected()
+        if len(records) > 1:
+            self.editor.set_selection(records)
+        else:
+            self.editor.set_record(self.grid.current())
 
     def _restore_selection(self, before: ImageRecord | None) -> None:
         if before is None or not self.grid.select(before.path):
@@ -332,44 +409,144 @@ class DatasetTab(QWidget):
         elif (record := self._project.record(before.path)) is not None:
             self.editor.refresh(record)
 
+    # What the project says
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Other programs may have written captions in the meantime."""
+        super().showEvent(event)
+        self._project.look_again()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """The same when the user comes back from another window."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self.isVisible():
+            self._project.look_again()
+
+    def show_waiting(self) -> Path | None:
+        """Show the picture whose caption waits for the user's choice, and return it; None when there is none."""
+        image = self.editor.waiting
+        if image is not None:
+            self.show_picture(image)
+            self.side.show_panel(PICTURE)
+        return image
+
+    def shut_down(self) -> None:
+        """End the threads and children that read pictures."""
+        self.doctor.shut_down()
+        if self.export_dialog is not None:
+            self.export_dialog.shut_down()
+        self.loader.shut_down()
+
+    def _on_scanning_changed(self, scanning: bool) -> None:
+        self._busy.setRange(0, 0)
+        self._busy.setVisible(scanning)
+        self.header.rescan_button.setEnabled(not scanning)
+        if scanning and self._project.scan is None:
+            self._pages.setCurrentIndex(LOADING)
+        elif not scanning and self._pages.currentIndex() in (WELCOME, LOADING):
+            self._pages.setCurrentIndex(CONTENT if self._project.scan is not None else WELCOME)
+
+    def _on_writing_changed(self, name: str, done: int, total: int) -> None:
+        self._busy.setRange(0, total)
+        self._busy.setValue(done)
+        self._busy.setToolTip(name)
+        self._busy.setVisible(bool(name))
+
+    def _on_folder_changed(self) -> None:
+        self.loader.clear()
+        self.editor.set_record(None)
+        self.filter.reset()
+        self.grid.images.set_filter(None)
+        view = self._project.view
+        self.filter.set_order(str(view.get("order", "name")))
+        self.grid.images.set_order(self._order_key(self.filter.order))
+        self.filter.trained_button.setChecked(bool(view.get("as_trained", False)))
+        self.header.set_path(self._project.folder)
+        self.header.demo_button.setVisible(self._project.folder != demo_folder())
+        self._show_history()
+        self._show_grid()
+
+    def _show_grid(self) -> None:
+        self._pages.setCurrentIndex(CONTENT)
+        if self.isVisible():
+            self.grid.setFocus()
+
+    def _on_records_changed(self) -> None:
+        scan = self._project.scan
+        if scan is None:
+            return
+        shown = self.editor.record
+        self.grid.images.set_records(scan.records)
+        if shown is None and (last := self._project.view.get("picture")):
+            self.grid.select(Path(str(last)))
+            shown = self.grid.current()
+        self._restore_selection(shown)
+        self._show_counts()
+        self._show_view()
+        if not scan.records and scan.problems:
+            self.side.show_panel(CHECK)
+
+    def _on_captions_changed(self, images: tuple[Path, ...]) -> None:
+        records = [record for image in images if (record := self._project.record(image)) is not None]
+        self.grid.images.update_records(records)
+        shown = self.editor.record
+        if shown is not None and shown.path in set(images) and (now := self._project.record(shown.path)) is not None:
+            self.editor.refresh(now)
+        if not self._counting.isActive():
+            self._counting.start()
+
+    def _on_doctor_changed(self) -> None:
+        self.plans.set_subjects(self.doctor.subjects())
+        self.grid.set_problems(self.doctor.findings_of)
+        self._counting.start()
+
     # What is shown
 
     def _needs_captions(self) -> bool:
         scan = self._project.scan
-        return scan is not None and any(not is_captioned(record) for record in scan.records)
+        return scan is not None and any(
+            not is_captioned(record) and not scan.edits(record.path).excluded for record in scan.records
+        )
 
     def _show_view(self) -> None:
-        self._views.setCurrentIndex(0 if self.grid.images.rowCount() else 1)
+        rows = self.grid.images.rowCount()
+        self._views.setCurrentIndex(0 if rows else 1)
         scan = self._project.scan
+        self.scopes.set_shown(tuple(record.path for record in self.grid.images.records(0, rows - 1)))
         is_empty = scan is not None and not scan.records
         self._clear_button.setVisible(not is_empty)
-        if is_empty:
+        if scan is not None and is_empty and scan.problems:
+            self._nothing.set_texts(
+                tr("No pictures here"),
+                tr("Files that cannot be used: {n}. The Check panel says what is wrong.", n=len(scan.problems)),
+            )
+        elif is_empty:
             self._nothing.set_texts(
                 tr("No pictures here"),
                 tr("Kiln reads jpg, png, webp, bmp, gif and avif. Open another folder, or drop one here."),
             )
         else:
-            self._nothing.set_texts(tr("Nothing matches"), tr("No picture has all these words in its name or caption."))
+            self._nothing.set_texts(tr("Nothing matches"), tr("No picture is what the filter asks for."))
 
     def _show_counts(self) -> None:
         scan = self._project.scan
         if scan is None:
             return
-        total = len(scan.records)
-        captioned = sum(is_captioned(record) for record in scan.records)
-        odd = sum(bool(record.caption_problem) for record in scan.records)
-        self.only_buttons["all"].setText(tr("All {n}", n=total))
-        self.only_buttons["uncaptioned"].setText(tr("No caption {n}", n=total - captioned))
-        self.only_buttons["odd"].setText(tr("Caption problems {n}", n=odd))
-        self.only_buttons["odd"].setVisible(bool(odd) or self.only_buttons["odd"].isChecked())
-        self._summary.setText(summary(scan, self._project.config.dataset.repeats))
-        self.next_button.setVisible(bool(total))
-        if self._needs_captions():
-            self.next_button.setText(tr("Next: tag pictures"))
-            self.next_button.setToolTip(tr("Every picture needs a caption; the tagger writes them"))
-        else:
-            self.next_button.setText(tr("Next: train"))
-            self.next_button.setToolTip(tr("All pictures have captions; choose how to train"))
+        problems = self.doctor.problems_of
+        counts: dict[Only, int] = {
+            "all": len(scan.records),
+            "uncaptioned": sum(not is_captioned(record) for record in scan.records),
+            "problems": sum(bool(record.caption_problem or problems(record.path)) for record in scan.records),
+            "excluded": sum(scan.edits(record.path).excluded for record in scan.records),
+        }
+        self.filter.set_counts(counts)
+        self.side.set_badge(CHECK, sum(finding.severity != "info" for finding in self.doctor.findings))
+        self.header.summary.setText(summary(scan, self._project.config.dataset.repeats))
+        self.header.export_button.setVisible(bool(counts["all"]))
+        self.header.set_next(needs_captions=self._needs_captions(), is_possible=counts["all"] > counts["excluded"])
+
+    def _show_history(self) -> None:
+        self.filter.set_history(self._project.undo_name, self._project.redo_name)
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -394,33 +571,33 @@ class DatasetTab(QWidget):
             tr("Try the demo"),
         )
         self._loading.set_texts(tr("Reading the pictures…"), tr("Sizes and captions of every file are looked at once."))
-        self._title.setText(tr("Dataset"))
-        self.open_button.setText(tr("Open folder"))
-        self.demo_button.setText(tr("Try the demo"))
-        self.demo_button.setToolTip(tr("30 ready pictures; your folder and settings come back when you open it again"))
-        self.rescan_button.setToolTip(tr("Read the folder again (F5)"))
-        self.rescan_button.setAccessibleName(tr("Read the folder again (F5)"))
-        self.search.setPlaceholderText(tr("Words in caption or name"))
-        self.search.setToolTip(tr("Shows the pictures with all these words (Ctrl+F)"))
+        self.header.retranslate()
         self._clear_button.setText(tr("Show all pictures"))
-        self.editor.retranslate()
-        self.problems.retranslate()
+        self.filter.retranslate()
+        self.side.retranslate()
+        self.grid.retranslate()
+        self.doctor.retranslate()
+        if self.crop_editor is not None:
+            self.crop_editor.retranslate()
+        self._show_history()
         self._show_counts()
         self._show_view()
-        self.grid.viewport().update()
 
 
 def summary(scan: Scan, repeats: int = 0) -> str:
-    """Pictures, sizes and repeats of a folder in one line.
+    """Pictures, sizes and repeats of a dataset in one line.
 
     Args:
-        scan: What is in the folder.
+        scan: What is in the folders.
         repeats: As set by the user; 0 when chosen by the number of pictures.
     """
     records = scan.records
     if not records:
         return tr("No pictures")
+    used = [(record, edits) for record in records if not (edits := scan.edits(record.path)).excluded]
     parts = [tr("{n} pictures", n=len(records)) if len(records) != 1 else tr("1 picture")]
+    if len(used) < len(records):
+        parts.append(tr("{n} left out", n=len(records) - len(used)))
     captioned = sum(is_captioned(record) for record in records)
     if captioned in (0, len(records)):
         parts.append(tr("all with captions") if captioned else tr("no captions yet"))
@@ -431,7 +608,6 @@ def summary(scan: Scan, repeats: int = 0) -> str:
     parts.append(f"{small} px" if small == large else tr("{small} to {large} px", small=small, large=large))
     named = sorted({(record.path.parent.name, record.repeats) for record in records if record.repeats})
     parts += [tr("{folder}: {n}× per epoch", folder=folder, n=number) for folder, number in named[:3]]
-    if not named:
-        flat = repeats or automatic_repeats(len(records))
-        parts.append(tr("each {n}× per epoch", n=flat))
+    if not named and used:
+        parts.append(tr("each {n}× per epoch", n=repeats_per_epoch(used, repeats)[0]))
     return " · ".join(parts)

@@ -23,6 +23,7 @@ from app.widgets.tag_feed import FeedEntry, TagFeed
 from app.widgets.tag_options import TagOptionsForm
 from app.widgets.thumbnails import ThumbnailLoader
 from app.wording import duration_text
+from core.dataset.captions import CaptionChange
 from core.dataset.records import ImageRecord, Scan
 from core.errors import details, explain
 from core.events import Failed, Finished, Notice, PictureTagged, StageProgress, StageStarted
@@ -66,7 +67,7 @@ class TaggerTab(QWidget):
         layout.addWidget(self._pages)
         project.folder_changed.connect(self._on_folder_changed)
         project.records_changed.connect(self._show)
-        project.caption_changed.connect(lambda _image: None if self.is_running else self._show())
+        project.captions_changed.connect(lambda _images: None if self.is_running else self._show())
         settings.language_changed.connect(self.retranslate)
         self.retranslate()
 
@@ -166,8 +167,15 @@ class TaggerTab(QWidget):
         self._is_stopping = False
         self._started_at = time.time()
         self.feed.start()
-        self._project.forget_edits()
-        worker = JobWorker(self._make_run(TagJob(folder=folder, options=self.form.options())), self)
+        self._project.save()  # The job reads what was decided about the pictures.
+        dataset = self._project.config.dataset
+        job = TagJob(
+            folder=folder,
+            edits=dataset.edits,
+            caption_extension=dataset.caption_extension,
+            options=self.form.options(),
+        )
+        worker = JobWorker(self._make_run(job), self)
         worker.stage_started.connect(self._on_stage_started)
         worker.stage_progress.connect(self._on_stage_progress)
         worker.picture_tagged.connect(self._on_picture_tagged)
@@ -196,7 +204,7 @@ class TaggerTab(QWidget):
         """Other programs may have written captions in the meantime."""
         super().showEvent(event)
         if not self.is_running:
-            self._project.refresh_captions()
+            self._project.look_again()
 
     def shut_down(self) -> None:
         """End the thread that reads pictures."""
@@ -227,6 +235,14 @@ class TaggerTab(QWidget):
         self.feed.start()
         self._show()
 
+    def _take_changes(self, result: tuple[CaptionChange, ...] | Exception) -> None:
+        if isinstance(result, Exception):
+            self._project.crashed.emit(details(result))
+            return
+        number = len(result)
+        name = tr("Tag {n} pictures", n=number) if number != 1 else tr("Tag a picture")
+        self._project.note_captions(name, result)
+
     # What the run says
 
     def _on_stage_started(self, event: StageStarted) -> None:
@@ -256,6 +272,8 @@ class TaggerTab(QWidget):
         self.worker = None
         self._result = event
         self._backup = event.output if isinstance(event, Finished) else _newest_backup(self._started_at)
+        if (backup := self._backup) is not None:
+            self._background.start(lambda: _changes(backup), self._take_changes)
         self._project.rescan()
         self._show()
         self.running_changed.emit(False)
@@ -389,9 +407,10 @@ def plan(scan: Scan, options: TagOptions, has_tagger: bool = True) -> tuple[int,
         options: What is chosen.
         has_tagger: Whether the chosen tagger is there.
     """
-    total = len(scan.records)
+    records = [record for record in scan.records if not scan.edits(record.path).excluded]
+    total = len(records)
     # A caption that cannot be read is not thrown away either.
-    captioned = sum(is_captioned(record) or _is_unreadable(record) for record in scan.records)
+    captioned = sum(is_captioned(record) or _is_unreadable(record) for record in records)
     if not total:
         return 0, tr("There is no picture in this folder that could be tagged.")
     if not has_tagger:
@@ -411,6 +430,12 @@ def _undo(backup: Path) -> Undone:
     from core.tagging.backup import undo_tagging
 
     return undo_tagging(backup)
+
+
+def _changes(backup: Path) -> tuple[CaptionChange, ...]:
+    from core.tagging.backup import changes_of
+
+    return changes_of(backup)
 
 
 def _newest_backup(since: float) -> Path | None:

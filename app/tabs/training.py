@@ -173,6 +173,7 @@ class TrainingTab(QWidget):
         record.folder = folder.path
         self.view.show_run(record, folder, "running", can_sample=bool(config.sampling.prompts))
         self._stack.setCurrentWidget(self.view)
+        self._project.save()  # The job reads what was decided about the pictures.
         self.worker = worker = JobWorker(self._make_run(TrainJob(config=config, resume=resume)), self)
         worker.happened.connect(self._take)
         worker.finished.connect(self._on_worker_finished)

@@ -1,244 +1,175 @@
-"""One picture large, and its caption to edit. What is typed is saved when the focus leaves, and on moving on."""
+"""The selected pictures and their captions, as chips or as text. What is changed is saved by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QStackedWidget, QWidget
 
-from app import icons, theme
+from app import theme
 from app.project import Project, same_caption
-from app.widgets.card import Card, ElidedLabel, button, label, set_role
-from app.widgets.thumbnails import PictureKey, ThumbnailLoader
-from app.wording import size_text
-from core.dataset.captions import split_tags, tidy
+from app.settings import Settings
+from app.tag_index import TagIndex
+from app.widgets.caption_text import CaptionText, Conflict
+from app.widgets.card import Card, ElidedLabel, label, set_role
+from app.widgets.common_tags import CommonTags
+from app.widgets.picture_head import PictureHead, tool_button
+from app.widgets.tag_chips import TagChips
+from app.widgets.thumbnails import ThumbnailLoader
+from app.widgets.token_label import TokenLabel
+from core.dataset.bulk import is_prose
+from core.dataset.captions import join_tags, split_tags, tidy
 from core.dataset.records import ImageRecord
 from core.text import tr
 
-MAX_SHOWN = 160
-PREVIEW_MIN, PREVIEW_MIN_ASKING = 150, 24
-BOX_STEP = (
-    64  # The preview is read in sizes of this step, so that dragging a border does not read it anew all the time.
-)
-
-
-class PreviewPane(QWidget):
-    """A picture as large as the place allows."""
-
-    def __init__(self, loader: ThumbnailLoader) -> None:
-        super().__init__()
-        self._loader = loader
-        self._record: ImageRecord | None = None
-        self.setMinimumHeight(PREVIEW_MIN)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        loader.loaded.connect(self._on_loaded)
-        theme.signals.changed.connect(self.update)
-
-    def set_record(self, record: ImageRecord | None) -> None:
-        """Show another picture."""
-        self._record = record
-        self.update()
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """A square of the usual width."""
-        return QSize(320, 320)
-
-    def _key(self) -> PictureKey | None:
-        if self._record is None:
-            return None
-        ratio = self.devicePixelRatioF()
-        width, height = (
-            -(-round(side * ratio) // BOX_STEP) * BOX_STEP for side in (max(1, self.width()), max(1, self.height()))
-        )
-        return PictureKey(self._record.path, self._record.changed_at, width, height, round(theme.RADIUS * ratio))
-
-    def _on_loaded(self, key: PictureKey) -> None:
-        if key == self._key():
-            self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """The picture in the middle, or a sign while it is read."""
-        key = self._key()
-        painter = QPainter(self)
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        tokens = theme.tokens()
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colour(tokens.sunken))
-        painter.drawRoundedRect(self.rect(), theme.RADIUS, theme.RADIUS)
-        pixmap = self._loader.get(key) if key else None
-        if pixmap is None or pixmap.isNull():
-            name = "error" if pixmap is not None else "image"
-            sign = icons.pixmap(name, 36, tokens.faint, self.devicePixelRatioF())
-            painter.drawPixmap(self.rect().center().x() - 18, self.rect().center().y() - 18, sign)
-            return
-        size = pixmap.size() / self.devicePixelRatioF()
-        if size.width() > self.width() or size.height() > self.height():
-            size = pixmap.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        place = QRect(0, 0, size.width(), size.height())
-        place.moveCenter(self.rect().center())
-        painter.drawPixmap(place, pixmap)
-
-
-class _CaptionText(QPlainTextEdit):
-    """The text box: tells when the focus leaves, and passes keys for moving on."""
-
-    left = Signal()
-    move_requested = Signal(int)
-    undo_requested = Signal()
-    done = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setTabChangesFocus(True)
-        self.setAcceptDrops(False)  # A dropped folder is for the window.
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802 - Qt's name
-        """The user turned to something else."""
-        super().focusOutEvent(event)
-        if event.reason() != Qt.FocusReason.PopupFocusReason:
-            self.left.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """Ctrl+Up and Ctrl+Down move on, Escape leaves, Ctrl+Z past the typing takes the last saved caption back."""
-        control = event.modifiers() == Qt.KeyboardModifier.ControlModifier
-        if control and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
-            self.move_requested.emit(1 if event.key() == Qt.Key.Key_Down else -1)
-        elif event.key() == Qt.Key.Key_Escape:
-            self.done.emit()
-        elif event.matches(QKeySequence.StandardKey.Undo) and not self.document().isUndoAvailable():
-            self.undo_requested.emit()
-        else:
-            super().keyPressEvent(event)
-
-
-class _Conflict(QFrame):
-    """The row that asks which of two captions is meant: the typed one, or the one another program wrote."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("role", "notice")
-        self._caption = ""
-        self._heading = label(role="strong", wrap=True)
-        self._theirs = label(wrap=True)
-        self._theirs.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.take_button = button()
-        self.keep_button = button()
-        buttons = QHBoxLayout()
-        buttons.setSpacing(theme.SPACE_S)
-        buttons.addWidget(self.take_button)
-        buttons.addWidget(self.keep_button)
-        buttons.addStretch(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.SPACE_M, theme.SPACE_S, theme.SPACE_M, theme.SPACE_S)
-        column.setSpacing(theme.SPACE_XS)
-        column.addWidget(self._heading)
-        column.addWidget(self._theirs)
-        column.addLayout(buttons)
-        self.hide()
-
-    def ask(self, caption: str) -> None:
-        """Show what is in the file now."""
-        self._caption = caption
-        self.retranslate()
-        self.show()
-
-    def retranslate(self) -> None:
-        """Set every text in the language in use."""
-        caption = self._caption if len(self._caption) <= MAX_SHOWN else self._caption[:MAX_SHOWN] + "…"
-        self._heading.setText(tr("This caption was changed by another program."))
-        empty = tr("The file has no caption any more.")
-        self._theirs.setText(tr("In the file now: {caption}", caption=caption) if caption else empty)
-        self._theirs.setToolTip(self._caption)
-        self.take_button.setText(tr("Take the new one"))
-        self.keep_button.setText(tr("Keep mine"))
+Mode = Literal["chips", "text"]
+MODE_KEY = "dataset/caption_mode"
 
 
 class CaptionEditor(Card):
-    """The selected picture and its caption.
+    """The selected picture and its caption, or what several selected pictures have in common.
 
-    A caption that another program changed while it was edited is not written over: a row shows both and asks. What is
-    typed for a picture and could not be saved waits for its return.
+    `text` always holds the caption of one picture; the chips are another way to see and change it. Text is saved when
+    the focus leaves and on moving on, chips at once. A caption that another program changed while it was edited is not
+    written over: a row shows both and asks. What is typed for a picture and could not be saved waits for its return.
     """
 
     move_requested = Signal(int)  # so many pictures on
     left_with_escape = Signal()
+    crop_requested = Signal()
+    as_trained_changed = Signal(bool)
+    filter_requested = Signal(str)  # a filter: show the pictures with a tag
+    rename_requested = Signal(str)  # a tag, in all captions
+    removal_requested = Signal(object)  # list[str], from all captions
+    record_changed = Signal(object)  # ImageRecord | None, for a preview that `set_preview` brought
 
-    def __init__(self, project: Project, loader: ThumbnailLoader) -> None:
+    def __init__(self, project: Project, loader: ThumbnailLoader, settings: Settings | None = None) -> None:
+        """Settings keep whether captions are shown as chips or as text."""
         super().__init__()
         self._project = project
+        self._settings = settings
         self._record: ImageRecord | None = None
         self._saved_text = ""
         self._base: ImageRecord | None = None  # what the typing started from
         self._drafts: dict[Path, tuple[str, ImageRecord]] = {}
         self._is_saving = False
-        self._name = ElidedLabel(elide=Qt.TextElideMode.ElideMiddle)
-        self._name.setProperty("role", "cardTitle")
-        self._size = label(role="small")
-        self._previous = self._tool("chevron-left")
-        self._next = self._tool("chevron-right")
-        self._previous.clicked.connect(lambda: self.move_requested.emit(-1))
-        self._next.clicked.connect(lambda: self.move_requested.emit(1))
-        while self.header.count():
-            self.header.takeAt(0)
-        self.header.addWidget(self._name, 1)
-        self.header.addWidget(self._previous)
-        self.header.addWidget(self._next)
-        self._preview = PreviewPane(loader)
+        self._wish: Mode = "text" if settings and settings.value(MODE_KEY, "chips") == "text" else "chips"
+        self._mode: Mode = self._wish
+        self._build_head(loader)
+        self._build_caption()
+        project.history_changed.connect(self._show_undo)
+        project.writing_changed.connect(self._on_writing_changed)
+        self.retranslate()
+        self.set_record(None)
+
+    def _build_head(self, loader: ThumbnailLoader) -> None:
+        self.head = PictureHead(self._project, loader)
+        self.head.move_requested.connect(self.move_requested)
+        self.head.crop_requested.connect(self.crop_requested)
+        self.head.as_trained_changed.connect(self.as_trained_changed)
+        self.head.record_changed.connect(self.record_changed)
+        self.body.addWidget(self.head, 5)
+
+    def _build_caption(self) -> None:
         self._heading = label(role="strong")
-        self._state = label(role="small")
-        self.undo_button = self._tool("undo")
+        self._state = ElidedLabel()
+        self._state.setProperty("role", "small")
+        self._state.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.undo_button = tool_button("undo")
         self.undo_button.clicked.connect(self.undo)
+        self.redo_button = tool_button("redo")
+        self.redo_button.clicked.connect(self.redo)
+        self.mode_buttons: dict[Mode, QPushButton] = {"chips": QPushButton(), "text": QPushButton()}
+        group = QButtonGroup(self)
+        row = QHBoxLayout()
+        row.setSpacing(theme.SPACE_XS)
+        row.addWidget(self._heading)
+        row.addSpacing(theme.SPACE_XS)
+        for mode, made in self.mode_buttons.items():
+            made.setProperty("role", "segment")
+            made.setCheckable(True)
+            made.setCursor(Qt.CursorShape.PointingHandCursor)
+            made.clicked.connect(lambda _checked, mode=mode: self.set_mode(mode))
+            group.addButton(made)
+            row.addWidget(made)
+        row.addWidget(self._state, 1)
+        row.addWidget(self.undo_button)
+        row.addWidget(self.redo_button)
         self._problem = label(role="error", wrap=True)
         self._problem.hide()
-        self.conflict = _Conflict()
+        self.conflict = Conflict()
         self.conflict.take_button.clicked.connect(self.take_theirs)
         self.conflict.keep_button.clicked.connect(self.keep_mine)
-        self.text = _CaptionText()
-        self.text.setMinimumHeight(84)
+        self.text = CaptionText()
         self.text.textChanged.connect(self._show_state)
         self.text.left.connect(self.flush)
         self.text.move_requested.connect(self.move_requested)
         self.text.undo_requested.connect(self.undo)
         self.text.done.connect(self.left_with_escape)
-        self._count = label(role="small")
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_S)
-        row.addWidget(self._heading)
-        row.addWidget(self._state)
-        row.addStretch(1)
-        row.addWidget(self.undo_button)
-        self.body.addWidget(self._preview, 3)
-        self.body.addWidget(self._size)
+        self.chips = TagChips(TagIndex.of(self._project))
+        self.chips.tags_changed.connect(self._take_chips)
+        self.chips.move_requested.connect(self.move_requested)
+        self.chips.left.connect(self.left_with_escape)
+        self.chips.filter_requested.connect(self.filter_requested)
+        self.chips.rename_requested.connect(self.rename_requested)
+        self.chips.removal_requested.connect(self.removal_requested)
+        self._common = CommonTags(self._project, self.chips)
+        self._common.counted.connect(self._show_common)
+        self._pages = QStackedWidget()
+        self._pages.setMinimumHeight(84)
+        self._pages.addWidget(self.chips)
+        self._pages.addWidget(self.text)
+        self._count = TokenLabel(self._project)
+        self._count.counter_ready.connect(self._show_state)
         self.body.addLayout(row)
         self.body.addWidget(self._problem)
         self.body.addWidget(self.conflict)
-        self.body.addWidget(self.text, 2)
+        self.body.addWidget(self._pages, 4)
         self.body.addWidget(self._count)
-        self.retranslate()
-        self.set_record(None)
 
-    @staticmethod
-    def _tool(icon: str) -> QToolButton:
-        made = QToolButton()
-        icons.set_icon(made, icon, 18)
-        made.setCursor(Qt.CursorShape.PointingHandCursor)
-        return made
+    # What is shown
 
     @property
     def record(self) -> ImageRecord | None:
-        """The picture that is shown."""
+        """The picture that is shown; None when there is none, or when there are several."""
         return self._record
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The pictures that are shown: none, one, or all that are selected."""
+        return (self._record.path,) if self._record is not None else self._common.images
+
+    @property
+    def mode(self) -> Mode:
+        """How the caption is shown."""
+        return self._mode
 
     @property
     def is_edited(self) -> bool:
         """Whether something was typed that is not saved."""
         return self._record is not None and self.text.toPlainText() != self._saved_text
 
+    def set_selection(self, records: Sequence[ImageRecord]) -> None:
+        """Show the selected pictures: one with its caption, several with what their captions have in common."""
+        if len(records) < 2:
+            self.set_record(records[0] if records else None)
+            return
+        images = tuple(record.path for record in records)
+        if images == self._common.images:
+            return
+        self.set_record(None)
+        self.chips.start_over()
+        self._common.set_records(records)
+        self.head.set_several(records)
+        self._show_several()
+
     def set_record(self, record: ImageRecord | None) -> None:
         """Show another picture; what was typed for the one before is saved first, or kept when it cannot be."""
         self.flush()
+        self._common.set_records(())
         if record is not None and self._record is not None and record.path == self._record.path and self.is_edited:
             self.refresh(record)
             return
@@ -251,6 +182,29 @@ class CaptionEditor(Card):
             self.text.setPlainText(text)
             self.refresh(record)
 
+    def set_preview(self, widget: QWidget) -> None:
+        """Give the switch "As trained" something to show: a widget that follows `record_changed`."""
+        self.head.set_preview(widget)
+
+    def set_as_trained(self, is_on: bool) -> None:
+        """Turn the switch "As trained" on or off."""
+        self.head.as_trained_button.setChecked(is_on)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Show captions as chips or as text, from now on; sentences still open as text."""
+        self.flush()
+        self._wish = mode
+        if self._settings is not None:
+            self._settings.set_value(MODE_KEY, mode)
+        self._use_mode(mode)
+        self.start_typing()
+
+    def start_typing(self) -> None:
+        """Put the keyboard into the caption."""
+        (self.chips.line if self._mode == "chips" else self.text).setFocus()
+
+    # Saving
+
     def refresh(self, record: ImageRecord) -> None:
         """Take what is on disk now; what is being typed stays, and when both are new, the user is asked."""
         if self._record is not None and record.path == self._record.path and not self._is_saving:
@@ -260,7 +214,6 @@ class CaptionEditor(Card):
                 self._record = record
                 self._ask(None if same_caption(record, self._base) else record)
                 self._show_state()
-        self._show_undo()
 
     def flush(self) -> bool:
         """Save what was typed. Returns False when it was not written; it stays in the box then."""
@@ -280,6 +233,15 @@ class CaptionEditor(Card):
             self.refresh(record)
         return is_saved
 
+    def _take_chips(self, tags: list[str]) -> None:
+        self.text.setPlainText(join_tags(tags))
+        self.flush()
+
+    def _on_writing_changed(self, name: str, _done: int, _total: int) -> None:
+        """Chips that were changed while many captions were written are saved after it."""
+        if not name and self._mode == "chips":
+            QTimer.singleShot(0, self, self.flush)
+
     @property
     def has_conflict(self) -> bool:
         """Whether the user is asked which of two captions is meant."""
@@ -294,7 +256,7 @@ class CaptionEditor(Card):
 
     def _ask(self, theirs: ImageRecord | None) -> None:
         """Show the row for what is in the file now, with the picture making room for it, or take the row away."""
-        self._preview.setMinimumHeight(PREVIEW_MIN if theirs is None else PREVIEW_MIN_ASKING)
+        self.head.set_roomy(theirs is None)
         if theirs is None:
             self.conflict.hide()
         else:
@@ -316,19 +278,29 @@ class CaptionEditor(Card):
             self._show_state()
 
     def undo(self) -> None:
-        """Take back what was typed, else the caption saved last."""
+        """Take back what was typed, else the last step."""
         if self.has_conflict:
             self.take_theirs()
         elif self.is_edited:
             self.text.setPlainText(self._saved_text)
         else:
-            self._project.undo_caption()
+            self._project.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        if not self.is_edited:
+            self._project.redo()
+
+    # Showing
 
     def _show(self, record: ImageRecord | None) -> None:
         same = self._record is not None and record is not None and record.path == self._record.path
         self._record = self._base = record
         self._ask(None)
         self._saved_text = (record.caption or "") if record else ""
+        if not same:
+            self.chips.start_over()
+            self._use_mode("text" if is_prose(self._saved_text) else self._wish)
         if not (same and self.text.toPlainText() == self._saved_text):
             place = self.text.textCursor().position() if same else 0
             self.text.setPlainText(self._saved_text)
@@ -336,14 +308,34 @@ class CaptionEditor(Card):
             cursor.setPosition(min(place, len(self._saved_text)))
             self.text.setTextCursor(cursor)
         self.text.setEnabled(record is not None)
-        self._preview.set_record(record)
-        self._name.setText(record.path.name if record else tr("No picture selected"))
-        self._size.setText(_facts(record) if record else "")
+        self.chips.setEnabled(record is not None)
         self._problem.setText(record.caption_problem if record else "")
         self._problem.setVisible(bool(record and record.caption_problem))
-        for tool in (self._previous, self._next):
-            tool.setEnabled(record is not None)
+        self.head.set_record(record)
+        self._show_kind()
         self._show_state()
+
+    def _show_several(self) -> None:
+        self._pages.setCurrentWidget(self.chips)
+        self.chips.setEnabled(True)
+        self._show_kind()
+        self._show_state()
+        self._show_common()
+
+    def _show_kind(self) -> None:
+        """What is there to choose for one picture, or for several."""
+        several = bool(self._common.images)
+        for mode, made in self.mode_buttons.items():
+            made.setVisible(not several)
+            made.setChecked(mode == self._mode)
+        self._heading.setText(tr("Their tags") if several else tr("Caption"))
+
+    def _show_common(self) -> None:
+        if not self._common.images:
+            return
+        hidden = self.chips.num_hidden
+        words = tr("A tag with 3/12 is in 3 of 12 captions; click it to add or remove it.")
+        self._count.show_words(tr("{n} rarer tags are not shown.", n=hidden) if hidden else words)
 
     def _show_state(self) -> None:
         edited = self.is_edited
@@ -354,36 +346,44 @@ class CaptionEditor(Card):
             self._state.setText(tr("not saved yet"))
         else:
             self._state.setText(tr("saved") if self._saved_text else tr("none yet"))
-        text = self.text.toPlainText()
-        self._count.setText(tr("Tags: {tags}, letters: {letters}", tags=len(split_tags(text)), letters=len(text)))
+        if not self._common.images:
+            text = self.text.toPlainText()
+            tags = split_tags(text)
+            self._count.set_caption(text)
+            self.chips.set_tags(tags)
+            self.chips.set_learned(self._count.num_learned(tags))
+            trigger = self._record.trigger_word if self._record else ""
+            self.chips.set_trigger(trigger or self._project.config.dataset.trigger_word)
         self._show_undo()
 
     def _show_undo(self) -> None:
-        self.undo_button.setEnabled(self.is_edited or self._project.can_undo_caption)
-
-    def retranslate(self) -> None:
-        """Set every text in the language in use."""
-        self._heading.setText(tr("Caption"))
-        self.text.setPlaceholderText(tr("What is to be seen, for example: 1girl, red hair, smile, outdoors"))
-        self.text.setAccessibleName(tr("Caption"))
+        undo, redo = self._project.undo_name, self._project.redo_name
+        self.undo_button.setEnabled(self.is_edited or bool(undo))
+        self.redo_button.setEnabled(bool(redo) and not self.is_edited)
         for tool, text in (
-            (self._previous, tr("Previous picture (Ctrl+Up)")),
-            (self._next, tr("Next picture (Ctrl+Down)")),
-            (self.undo_button, tr("Take back the last change (Ctrl+Z)")),
+            (self.undo_button, tr("Undo: {name} (Ctrl+Z)", name=undo) if undo else tr("Undo (Ctrl+Z)")),
+            (self.redo_button, tr("Redo: {name} (Ctrl+Y)", name=redo) if redo else tr("Redo (Ctrl+Y)")),
         ):
             tool.setToolTip(text)
             tool.setAccessibleName(text)
-        if self._record is None:
-            self._name.setText(tr("No picture selected"))
-        else:
-            self._size.setText(_facts(self._record))
+
+    def _use_mode(self, mode: Mode) -> None:
+        self._mode = mode
+        self._pages.setCurrentWidget(self.chips if mode == "chips" else self.text)
+        for name, made in self.mode_buttons.items():
+            made.setChecked(name == mode)
+
+    def retranslate(self) -> None:
+        """Set every text in the language in use."""
+        self.mode_buttons["chips"].setText(tr("Tags"))
+        self.mode_buttons["chips"].setToolTip(tr("Every tag by itself: drag, rename, remove"))
+        self.mode_buttons["text"].setText(tr("Text"))
+        self.mode_buttons["text"].setToolTip(tr("The caption as it is in its file"))
+        self.text.setPlaceholderText(tr("What is to be seen, for example: 1girl, red hair, smile, outdoors"))
+        self.text.setAccessibleName(tr("Caption"))
         self.conflict.retranslate()
+        self.chips.retranslate()
+        self.head.retranslate()
+        self._show_kind()
         self._show_state()
-
-
-def _facts(record: ImageRecord) -> str:
-    width, height = record.size_px
-    facts = [f"{width} × {height} px", size_text(record.num_bytes) if record.num_bytes else ""]
-    if record.repeats:
-        facts.append(tr("{n}× per epoch", n=record.repeats))
-    return " · ".join(fact for fact in facts if fact)
+        self._show_common()

@@ -233,6 +233,7 @@ def stage_words(stage: Stage) -> str:
     """What the run is doing, in words."""
     return {
         "scan": tr("Looking at the pictures"),
+        "check": tr("Checking the pictures"),
         "prepare": tr("Preparing the pictures"),
         "tag": tr("Tagging"),
         "load": tr("Loading the base model"),

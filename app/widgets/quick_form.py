@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app import theme
@@ -22,6 +23,7 @@ from core.text import tr
 
 _RECENT = "params/recent_bases"
 _MAX_RECENT = 8
+MANY = 1000
 _CAPTIONS_MS = 300
 """While a folder is tagged, captions change faster than anybody reads."""
 
@@ -65,6 +67,7 @@ class QuickForm(Card):
         self.body.addLayout(words)
         self._problems: dict[str, str] = {}
         self._is_opening = False
+        self._is_stale = False
         self._length: tuple[object, RunLength] | None = None
         self.base.offer(self._recent())
         self.base.chosen.connect(self._choose_base)
@@ -78,7 +81,8 @@ class QuickForm(Card):
         self._later.setSingleShot(True)
         self._later.setInterval(_CAPTIONS_MS)
         self._later.timeout.connect(self.refresh)
-        project.caption_changed.connect(self._later.start)
+        project.captions_changed.connect(lambda _images: self._later.start())
+        project.edits_changed.connect(lambda _images: self._later.start())
         self.retranslate()
 
     def _add_row(self, editor: QWidget, info: QLabel | None = None, *, beside: bool = False) -> None:
@@ -120,8 +124,18 @@ class QuickForm(Card):
             return tr("There is no picture in this folder.")
         return next(iter(self._problems.values()), "")
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Make up for what was left out while nobody looked."""
+        super().showEvent(event)
+        if self._is_stale:
+            self.refresh()
+
     def refresh(self) -> None:
-        """Show what the project holds now."""
+        """Show what the project holds now; with thousands of pictures, only when somebody looks."""
+        scan = self._project.scan
+        self._is_stale = scan is not None and len(scan.records) > MANY and not self.isVisible()
+        if self._is_stale:
+            return
         config = self._project.config
         self.base.show_path(config.model.base)
         if not self._is_opening and "folder" not in self._problems:
@@ -185,7 +199,7 @@ class QuickForm(Card):
         scan = self._project.scan
         if scan is None or scan.folder != self._project.config.dataset.folder:
             return 0
-        return len(scan.records)
+        return sum(not scan.edits(record.path).excluded for record in scan.records)
 
     def _show_folder_info(self) -> None:
         folder = self._project.config.dataset.folder
@@ -247,7 +261,7 @@ class QuickForm(Card):
         scan = self._project.scan
         assert scan is not None
         pictures = tuple((record.path, record.repeats, record.size_px) for record in scan.records)
-        basis = (pictures, config.dataset, config.training)
+        basis = (pictures, scan.pictures, config.dataset, config.training)
         if self._length is None or self._length[0] != basis:
             self._length = basis, run_length(config, scan)
         return self._length[1]

@@ -87,11 +87,31 @@ class DatasetConfig(Section):
         description="Side of the square that gives the number of pixels to train with. 512 for Stable Diffusion 1.5.",
         json_schema_extra=form(unit="px", also=("resolution",)),
     )
-    fit: Literal["buckets", "crop"] = Field(
+    edits: Path = Field(
+        Path(),
+        title="Dataset file",
+        description="What was decided on the Dataset page: further folders, crops, pictures left out. Empty: every "
+        "picture of the picture folder, as it is.",
+        json_schema_extra=form(advanced=True, widget="file"),
+    )
+    fit: Literal["buckets", "smart", "crop", "pad"] = Field(
         "buckets",
         title="Fit",
-        description="buckets keeps the shape of each picture; crop cuts the middle square.",
+        description="buckets keeps the shape of each picture; smart cuts one shape around the subject; crop cuts it "
+        "from the middle; pad shows all of the picture in that shape, with edges that are not learned.",
         json_schema_extra=form(also=("enable_bucket",)),
+    )
+    crop_shape: Literal["1:1", "4:5", "3:4", "2:3", "9:16", "5:4", "4:3", "3:2", "16:9"] = Field(
+        "1:1",
+        title="Shape of crops",
+        description="Width to height of the one shape that smart, crop and pad bring pictures to.",
+        json_schema_extra=form(advanced=True),
+    )
+    edge: Literal["blur", "white", "grey", "black"] = Field(
+        "blur",
+        title="Edge",
+        description="What is filled in around padded pictures. The loss leaves it out.",
+        json_schema_extra=form(advanced=True),
     )
     bucket_step: int = Field(
         64,
@@ -344,6 +364,15 @@ class TrainingConfig(Section):
         title="Min-SNR",
         description="Keeps low-noise steps from dominating the loss; 5 is usual, 0 turns it off.",
         json_schema_extra=form(advanced=True, also=("min_snr_gamma",)),
+    )
+    prior_loss_weight: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        title="Weight of regularization pictures",
+        description="How much the pictures of regularization folders count. They show what the base model should not "
+        "forget.",
+        json_schema_extra=form(advanced=True, also=("prior_loss_weight",)),
     )
     noise_offset: float = Field(
         0.0,

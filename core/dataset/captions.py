@@ -6,13 +6,14 @@ import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from core.files import write_bytes, write_text
 from core.text import tr
 
 MAX_BYTES = 4_000_000  # A longer file is no caption.
+_USUAL_BYTES = 1 << 14
 
 _INVISIBLE = dict.fromkeys((*range(9), *range(14, 28), 0x7F, 0x200B, 0x2060, 0xFEFF))
 
@@ -25,8 +26,11 @@ def read_caption(path: Path) -> tuple[str | None, str]:
         and sentence come together when the text is usable but the file is not as it should be (empty, GBK).
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        # Without a buffer, and without room for the longest caption in every read: there may be thousands of files.
+        with path.open("rb", buffering=0) as file:
+            data = file.read(_USUAL_BYTES)
+            while len(data) >= _USUAL_BYTES and len(data) <= MAX_BYTES and (more := file.read(MAX_BYTES)):
+                data += more
     except FileNotFoundError:
         return None, ""
     except OSError as error:
@@ -89,34 +93,11 @@ def tidy(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CaptionChange:
-    """One caption file that was written: what it held before (None when there was no file), and the new text."""
+    """One caption file that was written: what it held before and after, byte for byte; None where there was no file."""
 
     path: Path
     before: bytes | None
-    after: str
-
-
-def write_caption(path: Path, text: str) -> CaptionChange:
-    """Write a caption as UTF-8: the file is the old one or the new one at any moment, never half of one.
-
-    Returns:
-        What `undo` needs.
-
-    Raises:
-        OSError: The old caption cannot be read, or the new one not written; nothing has changed then.
-    """
-    before = bytes_of(path)
-    if before != text.encode():
-        write_text(path, text)
-    return CaptionChange(path, before, text)
-
-
-def undo(change: CaptionChange) -> None:
-    """Bring back the bytes from before a change; the file goes when there was none."""
-    if change.before is None:
-        change.path.unlink(missing_ok=True)
-    elif bytes_of(change.path) != change.before:
-        write_bytes(change.path, change.before)
+    after: bytes | None
 
 
 def bytes_of(path: Path) -> bytes | None:
@@ -141,6 +122,7 @@ def join_tags(tags: Iterable[str]) -> str:
     return ", ".join(_unique(tag.strip(" ,\t\r\n") for tag in tags))
 
 
+@lru_cache(maxsize=1 << 17)
 def tag_key(tag: str) -> str:
     """What spellings of one tag have in common: `Long_Hair` and `long hair`, `miru \\(kiln\\)` and `miru_(kiln)`."""
     return " ".join(re.sub(r"\\([()\\])", r"\1", tag).replace("_", " ").casefold().split())
@@ -155,6 +137,8 @@ def _unique(tags: Iterable[str]) -> list[str]:
 
 
 def _split(caption: str) -> list[str]:
+    if "(" not in caption:
+        return caption.split(",")
     opened: list[int] = []
     commas: list[int] = []
     for place, character in enumerate(caption):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
+
+_LONGEST_HEADER = 1 << 17  # EXIF with a thumbnail and a colour profile are up to 64 KB each.
+_JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # Baseline, extended and progressive; the others are Pillow's.
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -46,6 +50,61 @@ def exif_orientation(exif: bytes) -> int:
     except struct.error:
         pass
     return 1
+
+
+def quick_header(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int] | None:
+    """Size and EXIF orientation of an ordinary PNG or JPEG file, in a tenth of the time that Pillow takes.
+
+    Args:
+        file: The file, at any place; it is left at any place.
+        head: Its first bytes.
+
+    Returns:
+        None for other formats and for whatever is out of the ordinary: Pillow says what is wrong then.
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png_header(file, head)
+    if head.startswith(b"\xff\xd8\xff"):
+        return _jpeg_header(head) or _jpeg_header(head + file.read(_LONGEST_HEADER))
+    return None
+
+
+def _png_header(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int] | None:
+    if head[8:16] != b"\0\0\0\rIHDR" or len(head) < 33:
+        return None
+    width, height, checksum = *struct.unpack_from(">II", head, 16), *struct.unpack_from(">I", head, 29)
+    if zlib.crc32(head[12:29]) != checksum:
+        return None
+    place = 33
+    while place + 8 <= len(head):
+        length, name = struct.unpack_from(">I4s", head, place)
+        if name == b"IDAT":
+            exif = _late_png_exif(file)
+            return (width, height), exif_orientation(exif) if exif else 1
+        if name in (b"eXIf", b"acTL") or length > 1 << 20:
+            return None
+        place += 12 + length
+    return None
+
+
+def _jpeg_header(head: bytes) -> tuple[tuple[int, int], int] | None:
+    place, orientation = 2, 1
+    while place + 9 <= len(head):
+        if head[place] != 0xFF:
+            return None
+        marker = head[place + 1]
+        (length,) = struct.unpack_from(">H", head, place + 2)
+        if marker in _JPEG_FRAMES:
+            bits, height, width = struct.unpack_from(">BHH", head, place + 4)
+            return ((width, height), orientation) if bits == 8 and width and height else None
+        if marker == 0xE1 and head[place + 4 : place + 10] == b"Exif\0\0":
+            if place + 2 + length > len(head):
+                return None
+            orientation = exif_orientation(head[place + 4 : place + 2 + length])
+        if not (0xC0 <= marker <= 0xFE) or marker in (0xD8, 0xD9, 0xDA) or length < 2:
+            return None
+        place += 2 + length
+    return None
 
 
 def _late_png_exif(file: BinaryIO) -> bytes | None:

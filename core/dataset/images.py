@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from core.dataset.headers import TURNS, orientation_of, webp_header
+from core.dataset.headers import TURNS, orientation_of, quick_header, webp_header
 from core.dataset.records import ImageRecord, Problem
 from core.errors import UserError
 
@@ -29,6 +29,7 @@ OTHER_EXTENSIONS = frozenset({".heic", ".heif", ".jfif", ".jxl", ".jp2", ".psd",
 # The largest phone cameras have this; what is above may have been made to exhaust the memory.
 MAX_PIXELS = 200_000_000
 
+_HEAD_BYTES = 4096
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
 _OTHER_KINDS = (
@@ -59,11 +60,20 @@ def picture_size(path: Path) -> tuple[int, int]:
         if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
             size_px, orientation = webp_header(file, head)  # Pillow would allocate the whole canvas.
             _check_size(path, size_px)
+        elif (quick := _quick(file, head)) is not None:
+            size_px, orientation = quick
+            _check_size(path, size_px)
         else:
+            file.seek(0)
             with _pillow().open(file, formats=_FORMATS) as picture:
                 size_px, orientation = picture.size, orientation_of(picture, file)
                 _check_size(path, size_px)
     return (size_px[1], size_px[0]) if orientation >= 5 else size_px
+
+
+def _quick(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int] | None:
+    file.seek(len(head))
+    return quick_header(file, head)
 
 
 def open_image(path: Path) -> Image:
@@ -124,14 +134,14 @@ def problem_of(path: Path, error: UserError, *, excludes: bool = True) -> Proble
 
 @contextmanager
 def _file(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
-    """The open file and its first 64 bytes; whatever the body meets in it becomes a `UserError`."""
+    """The open file and its first bytes; whatever the body meets in it becomes a `UserError`."""
     head = b""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for ever.
             raise UserError("{name} is not a file.", remedy="Take it out of the folder.", name=path.name)
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(_HEAD_BYTES)
             if not head:
                 raise UserError(
                     "{name} is empty: it has 0 bytes.",

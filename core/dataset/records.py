@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from core.dataset.edits import UNTOUCHED, PictureEdits
+from core.dataset.geometry import Box as Box
+from core.dataset.geometry import Size as Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,12 +16,13 @@ class ImageRecord:
     """One usable picture.
 
     `size_px` is (width, height) as a person sees it, after EXIF rotation. `caption` is None when there is no caption
-    file; `caption_problem` is a sentence when there is one that could not be used as it is. `repeats` comes from a
-    folder named like `10_name`, and is 0 elsewhere.
+    file; `caption_problem` is a sentence when there is one that could not be used as it is. `repeats` comes from the
+    concept or from a folder named like `10_name`, and is 0 elsewhere. `concept` counts the folders of the project from
+    0; the trigger word is the concept's own and empty when it has none. Times are those of the file system, in seconds.
     """
 
     path: Path
-    size_px: tuple[int, int]
+    size_px: Size
     caption_path: Path
     caption: str | None = None
     caption_problem: str = ""
@@ -24,6 +30,10 @@ class ImageRecord:
     class_tokens: str = ""
     num_bytes: int = 0
     changed_at: float = 0.0
+    caption_changed_at: float = 0.0
+    concept: int = 0
+    trigger_word: str = ""
+    is_regularization: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +48,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """All usable pictures of a folder in natural order, and what is wrong with the rest."""
+    """All readable pictures of a dataset in natural order, what is wrong with the rest, and what the user decided.
+
+    `records` holds the pictures that are left out, too: the window shows them. `folder` is the first of the folders.
+    """
 
     folder: Path
     records: tuple[ImageRecord, ...]
     problems: tuple[Problem, ...] = ()
+    pictures: Mapping[Path, PictureEdits] = field(default_factory=dict)
+
+    def edits(self, image: Path) -> PictureEdits:
+        """What was decided about a picture."""
+        return self.pictures.get(image, UNTOUCHED)
 
 
 def automatic_repeats(num_images: int) -> int:

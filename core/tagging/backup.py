@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from core.dataset.captions import bytes_of
+from core.dataset.captions import CaptionChange, bytes_of
 from core.errors import UserError, explain
 from core.files import write_bytes
 from core.paths import user_data_folder
@@ -127,6 +127,21 @@ def undo_tagging(backup: Path) -> Undone:
     except OSError as error:
         raise explain(error) or error from error
     return Undone(tuple(restored), tuple(removed), tuple(changed))
+
+
+def changes_of(backup: Path) -> tuple[CaptionChange, ...]:
+    """What a run changed, as far as nobody has edited it since.
+
+    Raises:
+        UserError: The backup is missing or damaged.
+        OSError: A caption cannot be read.
+    """
+    current = ((caption, before, after, bytes_of(caption)) for caption, before, after in _entries(backup))
+    return tuple(
+        CaptionChange(caption, before, now)
+        for caption, before, after, now in current
+        if now is not None and _digest(now) == after
+    )
 
 
 def _entries(backup: Path) -> list[tuple[Path, bytes | None, str]]:

@@ -15,7 +15,7 @@ from core.dataset.captions import bytes_of, decode_caption
 from core.dataset.images import load_image
 from core.dataset.parallel import in_order
 from core.dataset.records import ImageRecord
-from core.dataset.scan import scan_folder, usable
+from core.dataset.scan import scan_job, usable
 from core.errors import UserError, explain
 from core.events import Event, Finished, JobStarted, Notice, PictureTagged, StageProgress, StageStarted
 from core.files import write_text
@@ -43,7 +43,7 @@ def tag_folder(job: TagJob, control: Control) -> Iterator[Event]:
     """
     started = time.monotonic()
     options = job.options
-    scan = scan_folder(job.folder)
+    scan = scan_job(job.folder, job.edits, caption_extension=job.caption_extension)
     records = usable(scan)
     yield JobStarted(job="tag", num_images=len(records))
     for problem in scan.problems:

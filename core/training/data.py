@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.config.model import DatasetConfig
-from core.dataset.buckets import assign, training_sizes
 from core.dataset.captions import join_tags, split_tags, tag_key
-from core.dataset.records import ImageRecord, Scan, automatic_repeats
+from core.dataset.fitting import FitOptions, FitPlan, plans_of
+from core.dataset.geometry import Box
+from core.dataset.records import ImageRecord, Scan
+from core.dataset.statistics import repeats_per_epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One picture as it is trained: fitted to `size_px` (width, height), shown `repeats` times per epoch."""
+    """One picture, or one crop of it, as it is trained: shown `repeats` times per epoch, its loss times `weight`."""
 
     record: ImageRecord
-    size_px: tuple[int, int]
+    plan: FitPlan
     repeats: int
     caption: str
+    weight: float = 1.0
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """The size it is trained at."""
+        return self.plan.target_px
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +41,47 @@ class Shown:
     caption: str
 
 
-def examples_of(scan: Scan, config: DatasetConfig) -> list[Example]:
-    """All pictures of a folder as training examples."""
-    sizes = training_sizes(config.resolution, config.fit, config.bucket_step, config.max_aspect)
-    flat = config.repeats or automatic_repeats(len(scan.records))
+def examples_of(
+    scan: Scan, config: DatasetConfig, subjects: Mapping[Path, Box | None] | None = None, *, prior_weight: float = 1.0
+) -> list[Example]:
+    """All pictures that are not left out, as training examples.
+
+    Args:
+        scan: The pictures and what was decided about them.
+        config: How they are shown.
+        subjects: What smart crops keep whole. Without it they are made from the middle; their sizes are the same.
+        prior_weight: Weight of the pictures of regularization folders.
+    """
+    options = FitOptions.of(config)
+    subjects = subjects or {}
+    used = [(record, edits) for record in scan.records if not (edits := scan.edits(record.path)).excluded]
+    repeats = repeats_per_epoch(used, config.repeats)
     return [
         Example(
             record=record,
-            size_px=assign(record.size_px, sizes),
-            repeats=record.repeats or flat,
+            plan=plan,
+            repeats=number,
             caption=full_caption(record, config),
+            weight=prior_weight if record.is_regularization else 1.0,
         )
-        for record in scan.records
+        for (record, edits), number in zip(used, repeats, strict=True)
+        for plan in plans_of(record.size_px, options, edits, subjects.get(record.path))
     ]
 
 
 def full_caption(record: ImageRecord, config: DatasetConfig) -> str:
     """The caption as it is trained: the trigger word in front, absorbed tags left out.
 
-    The words of a folder named like `10_name` stand in for a missing caption.
+    The class word of a folder, or the words of one named like `10_name`, stand in for a missing caption.
+    Regularization pictures get neither trigger word nor absorption: they show what the words meant before.
     """
     text = record.caption if record.caption else record.class_tokens
+    if record.is_regularization:
+        return text
     if config.absorbed_tags:
         absorbed = {tag_key(tag) for tag in config.absorbed_tags}
         text = join_tags(tag for tag in split_tags(text) if tag_key(tag) not in absorbed)
-    trigger = config.trigger_word.strip()
+    trigger = (record.trigger_word or config.trigger_word).strip()
     if not trigger or trigger in split_tags(text):
         return text
     return f"{trigger}, {text}" if text else trigger
@@ -119,7 +144,7 @@ class Plan:
         """A hash of what is shown in which order: names, sizes, repeats and captions."""
         digest = hashlib.sha256()
         for example in self.examples:
-            line = (example.record.path.name, example.size_px, example.repeats, example.caption)
+            line = (example.record.path.name, example.plan, example.repeats, example.caption, example.weight)
             digest.update(repr(line).encode())
         return digest.hexdigest()[:16]
 

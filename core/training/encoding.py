@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from core.cache import DiskCache, content_hash, key_of
-from core.dataset.buckets import fit_image
+from core.dataset.fitting import fit_image
 from core.dataset.images import load_image
 from core.errors import UserError, explain
 from core.events import Event, Notice, StageProgress
@@ -20,6 +20,7 @@ from core.text import tr
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from core.dataset.fitting import FitPlan
     from core.families.base import Family, Parts
     from core.training.data import Example
 
@@ -34,6 +35,11 @@ class Latents:
     def get(self, example: int, mirrored: bool) -> Tensor:
         """The latents of one showing."""
         return self._tensors[example, mirrored]
+
+    def mask(self, example: int, plan: FitPlan, mirrored: bool) -> Tensor:
+        """[h, w] share of each latent pixel that shows the picture and not what is filled in around it, 0 to 1."""
+        height, width = self._tensors[example, mirrored].shape[-2:]
+        return content_mask(plan, (width, height), mirrored=mirrored)
 
     def encode(
         self, examples: Sequence[Example], base: Path, family: Family, parts: Parts, device: torch.device
@@ -58,7 +64,7 @@ class Latents:
             try:
                 content = content_hash(example.record.path)
                 for mirrored in self._variants:
-                    key = key_of("latents", family.name, vae, content, example.size_px, mirrored)
+                    key = key_of("latents", family.name, vae, content, example.plan, mirrored)
                     entry = cache.get(key)
                     if entry is None:
                         pixels = pixels_of(example, mirrored=mirrored)
@@ -118,11 +124,34 @@ def pixels_of(example: Example, *, mirrored: bool) -> Tensor:
     import numpy as np
     from PIL import ImageOps
 
-    image = fit_image(load_image(example.record), example.size_px)
+    image = fit_image(load_image(example.record), example.plan)
     if mirrored:
         image = ImageOps.mirror(image)
     array = np.asarray(image, dtype=np.float32) / 127.5 - 1.0
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+def content_mask(plan: FitPlan, size: tuple[int, int], *, mirrored: bool) -> Tensor:
+    """[h, w] share of each cell that shows the picture and not what is filled in around it, 0 to 1.
+
+    Args:
+        plan: How the picture is shown.
+        size: (w, h) cells that the target is divided into.
+        mirrored: Whether it is shown mirrored.
+    """
+    left, top, right, bottom = plan.content_px
+    if mirrored:
+        left, right = plan.target_px[0] - right, plan.target_px[0] - left
+    across = _covered(left / plan.target_px[0], right / plan.target_px[0], size[0])
+    along = _covered(top / plan.target_px[1], bottom / plan.target_px[1], size[1])
+    return along[:, None] * across[None, :]
+
+
+def _covered(start: float, end: float, cells: int) -> Tensor:
+    """[cells] share of each of equal cells between 0 and 1 that lies between two places."""
+    edges = torch.arange(cells + 1, dtype=torch.float32) / cells
+    covered = edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)
+    return (covered * cells).clamp(0, 1)
 
 
 def _model_hash(base: Path, part: str) -> str:

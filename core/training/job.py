@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.config.model import TrainConfig
+from core.config import TrainConfig, with_values
 from core.control import Control
+from core.dataset.edits import load_dataset, save_dataset
 from core.dataset.records import Scan
-from core.dataset.scan import scan_folder, usable
+from core.dataset.scan import scan_job, usable
 from core.errors import UserError
 from core.events import Event, StageStarted
 from core.files import remove_left_overs
@@ -37,7 +38,8 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
         raise UserError("No output folder is chosen.", remedy="Choose where the LoRA file should go.")
     yield StageStarted(stage="scan")
     base = describe_base(config.model.base)
-    scan = scan_folder(config.dataset.folder, caption_extension=config.dataset.caption_extension)
+    dataset = config.dataset
+    scan = scan_job(dataset.folder, dataset.edits, caption_extension=dataset.caption_extension)
     usable(scan)
     run = RunFolder.of(config)
     if not is_main_process():
@@ -46,6 +48,7 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
     claim(run, config, resume=job.resume)
     with only_run(run.path):
         try:
+            job = _with_own_edits(job, run)
             yield from run.recording(_events(job, run, control, base, scan))
         except Exception as error:
             run.record(failure(error))
@@ -83,6 +86,15 @@ def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
         run.create(config)
     for folder in (config.output.folder, run.path, run.samples, run.state):
         remove_left_overs(folder)
+
+
+def _with_own_edits(job: TrainJob, run: RunFolder) -> TrainJob:
+    """Keep what was decided about the pictures with the run: it can be continued whatever is decided later."""
+    edits = job.config.dataset.edits
+    if edits == Path() or edits == run.edits:
+        return job
+    save_dataset(run.edits, load_dataset(edits)[0])
+    return job.model_copy(update={"config": with_values(job.config, {"dataset.edits": run.edits})})
 
 
 def _events(job: TrainJob, run: RunFolder, control: Control, base: BaseModel, scan: Scan) -> Iterator[Event]:

@@ -11,7 +11,7 @@ import torch
 
 from core.config.model import TrainConfig
 from core.errors import UserError
-from core.training.data import Plan, show
+from core.training.data import Plan, Shown, show
 from core.training.encoding import Embeddings, Latents
 from core.training.objective import NoiseSchedule, draw_noise, min_snr_weights, per_sample_loss
 from core.training.optimizers import set_rates
@@ -98,7 +98,16 @@ class Trainer:
             conditioning = self._conditioning([item.caption for item in shown[share]])
             prediction = self.family.predict(self.parts, noisy_latents, timesteps, conditioning)
         weights = min_snr_weights(schedule.snr(timesteps), config.training.min_snr_gamma, schedule.prediction)
-        return (per_sample_loss(prediction, target) * weights).mean()
+        weights = weights * torch.tensor([self.plan.examples[item.example].weight for item in shown[share]]).to(device)
+        return (per_sample_loss(prediction, target, self._masks(shown[share])) * weights).mean()
+
+    def _masks(self, shown: list[Shown]) -> Tensor | None:
+        """[B, h, w] where the pictures are and not their padding; None when none is padded."""
+        plans = [self.plan.examples[item.example].plan for item in shown]
+        if not any(plan.is_padded for plan in plans):
+            return None
+        masks = [self.latents.mask(item.example, plan, item.mirrored) for item, plan in zip(shown, plans, strict=True)]
+        return torch.stack(masks).to(self.accelerator.device)
 
     def _conditioning(self, captions: list[str]) -> Conditioning:
         if self.embeddings is not None:

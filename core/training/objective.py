@@ -77,6 +77,16 @@ def draw_noise(shape: tuple[int, ...], offset: float, generator: torch.Generator
     return noise
 
 
-def per_sample_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """[B] mean squared error of each sample, in float32."""
-    return (prediction.float() - target.float()).square().mean(dim=tuple(range(1, target.ndim)))
+def per_sample_loss(prediction: Tensor, target: Tensor, masks: Tensor | None = None) -> Tensor:
+    """[B] mean squared error of each sample, in float32.
+
+    Args:
+        prediction: [B, C, h, w].
+        target: Of the same shape.
+        masks: [B, h, w] how much each place counts, 0 to 1; None counts all the same. The mean is over what counts, so
+            that a padded picture weighs as much as any other.
+    """
+    errors = (prediction.float() - target.float()).square()
+    if masks is None:
+        return errors.mean(dim=tuple(range(1, target.ndim)))
+    return (errors.mean(dim=1) * masks).sum(dim=(1, 2)) / masks.sum(dim=(1, 2)).clamp(min=1e-6)

@@ -13,6 +13,8 @@ from core.config.model import TrainConfig
 from core.config.toml import save_config
 from core.control import Control
 from core.dataset.records import Scan
+from core.dataset.scan import usable
+from core.dataset.smart_crops import smart_records, subjects_of
 from core.errors import UserError, explain
 from core.events import (
     Event,
@@ -67,7 +69,8 @@ class Session:
         """
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
-        examples = examples_of(self.scan, config.dataset)
+        prior_weight = config.training.prior_loss_weight
+        examples = examples_of(self.scan, config.dataset, prior_weight=prior_weight)
         state = self._last_state()
         if accelerator.is_main_process:
             save_config(config, self.run.config)
@@ -79,9 +82,12 @@ class Session:
             precision=precision_name(dtype),
             first_step=state.step if state else 0,
             total_steps=self._num_steps(self._plan(examples, accelerator)),
-            num_images=len(self.scan.records),
+            num_images=len({example.record.path for example in examples}),
         )
         yield from self._notices()
+        with accelerator.main_process_first():
+            subjects = yield from subjects_of(smart_records(self.scan, config.dataset.fit), self.control)
+        examples = examples_of(self.scan, config.dataset, subjects, prior_weight=prior_weight)
         model_family = family(self.base.family)
         parts = model_family.load(self.base.path, dtype)
         choose_threads(parts.denoiser)
@@ -155,12 +161,13 @@ class Session:
 
     def _notices(self) -> Iterator[Event]:
         for problem in self.scan.problems:
-            yield Notice(level="warning", message=f"{problem.message} {problem.remedy}", image=problem.path)
-        for record in self.scan.records:
+            yield Notice(level="warning", message=f"{problem.message} {problem.remedy}".strip(), image=problem.path)
+        used = usable(self.scan)
+        for record in used:
             if record.caption_problem:
                 yield Notice(level="warning", message=record.caption_problem, image=record.path)
-        total = len(self.scan.records)
-        if without := sum(not record.caption for record in self.scan.records):
+        total = len(used)
+        if without := sum(not record.caption for record in used):
             yield Notice(
                 level="warning",
                 message=tr("{number} of {total} pictures have no caption.", number=without, total=total),

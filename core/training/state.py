@@ -22,6 +22,7 @@ FREE_OPTIONS = frozenset(
     {
         "model.base",
         "dataset.folder",
+        "dataset.edits",
         "training.epochs",
         "training.max_steps",
         "training.device",

@@ -14,18 +14,21 @@ from pytestqt.qtbot import QtBot
 
 from app.project import Project
 from app.settings import Settings
-from app.tabs.dataset import CONTENT, WELCOME, DatasetTab, summary
+from app.tabs.dataset import CHECK, CONTENT, WELCOME, DatasetTab, summary
 from app.widgets import thumbnails
+from app.widgets.caption_editor import MODE_KEY
 from app.widgets.card import two_lines
 from app.widgets.thumbnails import PictureKey, PixmapCache, ThumbnailLoader, read_picture
 from core.dataset.records import ImageRecord, Scan
+from core.runner import LocalRun
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
 def tab(qtbot: QtBot, project: Project, settings: Settings):
-    made = DatasetTab(project, settings)
+    settings.set_value(MODE_KEY, "text")
+    made = DatasetTab(project, settings, LocalRun)
     qtbot.addWidget(made)
     made.resize(1060, 780)
     with qtbot.waitExposed(made):
@@ -92,9 +95,9 @@ def test_open_folder_fills_the_page(open_tab: DatasetTab, project: Project, pict
     assert shown(open_tab) == [f"picture_{number}.png" for number in range(6)]
     assert open_tab.editor.record.path.name == "picture_0.png"
     assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0"
-    assert "6 pictures" in open_tab._summary.text()
-    assert "4 with captions" in open_tab._summary.text()
-    assert open_tab.only_buttons["uncaptioned"].text() == "No caption 2"
+    assert "6 pictures" in open_tab.header.summary.text()
+    assert "4 with captions" in open_tab.header.summary.text()
+    assert open_tab.filter.only_buttons["uncaptioned"].text() == "No caption 2"
     assert project.config.dataset.folder == pictures
 
 
@@ -125,22 +128,21 @@ def test_folder_of_only_damaged_pictures_shows_why(
     with qtbot.waitSignal(project.records_changed):
         project.open_folder(tmp_path / "all broken")
     assert tab._nothing._title.text() == "No pictures here"
-    assert tab.problems.isVisible()
-    assert not tab.next_button.isVisible()
+    assert not tab.header.next_button.isVisible()
+    qtbot.waitUntil(lambda: [finding.path.name for finding in tab.doctor.findings] == ["one.png"])
+    assert tab.side.current == CHECK
+    assert [card.isVisible() for card in tab.side.panel(CHECK).cards.values()] == [True]
 
 
-def test_damaged_files_are_listed(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> None:
+def test_damaged_files_are_found_and_counted(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> None:
     (pictures / "broken.png").write_bytes(b"no picture")
     (pictures / "empty.jpg").write_bytes(b"")
     with qtbot.waitSignal(project.records_changed):
         project.open_folder(pictures)
     assert len(shown(tab)) == 6
-    assert {problem.path.name for problem in tab.problems.model.problems} == {"broken.png", "empty.jpg"}
-    assert tab.problems.isVisible()
-    assert tab.problems.fold_button.text() == "2 files cannot be used"
-    assert not tab.problems.view.isVisible()
-    tab.problems.fold_button.click()
-    assert tab.problems.view.isVisible()
+    qtbot.waitUntil(lambda: {"broken.png", "empty.jpg"} <= {finding.path.name for finding in tab.doctor.findings})
+    counted = sum(finding.severity != "info" for finding in tab.doctor.findings)
+    qtbot.waitUntil(lambda: tab.side.buttons[CHECK].text() == f"Check {counted}")
 
 
 def test_later_folder_wins(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path, tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def test_caption_is_saved_when_the_focus_leaves(qtbot: QtBot, open_tab: DatasetT
     qtbot.waitUntil(open_tab.isActiveWindow)
     open_tab.editor.text.setFocus()
     qtbot.keyClicks(open_tab.editor.text, "new, ")
-    open_tab.search.setFocus()
+    open_tab.filter.search.setFocus()
     assert caption_file(pictures, 0).read_text(encoding="utf-8").startswith("new, 1girl")
 
 
@@ -208,7 +210,7 @@ def test_undo_returns_every_byte(qtbot: QtBot, open_tab: DatasetTab, project: Pr
     open_tab.editor.undo()
     assert file.read_bytes() == original
     assert open_tab.editor.text.toPlainText() == "1girl, red hair"
-    assert not project.can_undo_caption
+    assert project.undo_name == ""
 
 
 def test_undo_takes_back_what_is_typed_first(open_tab: DatasetTab, project: Project) -> None:
@@ -229,10 +231,10 @@ def test_looking_at_pictures_writes_nothing(open_tab: DatasetTab, pictures: Path
 def test_text_that_cannot_be_written_stays(
     qtbot: QtBot, open_tab: DatasetTab, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, text: str) -> None:
+    def refuse(path: Path, data: bytes) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("app.project.write_caption", refuse)
+    monkeypatch.setattr("core.dataset.caption_edits.write_bytes", refuse)
     open_tab.editor.text.setPlainText("precious")
     with qtbot.waitSignal(project.problem) as told:
         open_tab.flush()
@@ -249,9 +251,8 @@ def test_caption_in_another_encoding_is_shown_and_marked(
         project.open_folder(pictures)
     assert tab.editor.text.toPlainText() == "少女, 红发"
     assert tab.editor._problem.isVisible()
-    assert tab.only_buttons["odd"].isVisible()
-    tab.only_buttons["odd"].click()
-    assert shown(tab) == ["picture_0.png"]
+    tab.filter.only_buttons["problems"].click()
+    assert "picture_0.png" in shown(tab)
     tab.editor.text.setPlainText("少女, 红发, 帽子")
     tab.flush()
     assert caption_file(pictures, 0).read_text(encoding="utf-8") == "少女, 红发, 帽子"
@@ -283,20 +284,20 @@ def test_rescan_keeps_what_is_typed(qtbot: QtBot, open_tab: DatasetTab, project:
 
 
 def test_filter_by_words_and_by_missing_captions(qtbot: QtBot, open_tab: DatasetTab) -> None:
-    open_tab.search.setText("RED number 3")
+    open_tab.filter.search.setText("RED number 3")
     qtbot.waitUntil(lambda: shown(open_tab) == ["picture_3.png"])
     assert open_tab.editor.record.path.name == "picture_3.png"
-    open_tab.search.setText("nothing like it")
+    open_tab.filter.search.setText("nothing like it")
     qtbot.waitUntil(lambda: open_tab._views.currentIndex() == 1)
     assert open_tab.editor.record is None
     open_tab._clear_button.click()
     assert len(shown(open_tab)) == 6
-    open_tab.only_buttons["uncaptioned"].click()
+    open_tab.filter.only_buttons["uncaptioned"].click()
     assert shown(open_tab) == ["picture_4.png", "picture_5.png"]
 
 
 def test_picture_stays_in_view_while_its_caption_is_written(open_tab: DatasetTab) -> None:
-    open_tab.only_buttons["uncaptioned"].click()
+    open_tab.filter.only_buttons["uncaptioned"].click()
     open_tab.editor.text.setPlainText("now it has one")
     open_tab.flush()
     assert shown(open_tab) == ["picture_4.png", "picture_5.png"]
@@ -452,7 +453,8 @@ def test_five_thousand_pictures_load_only_what_is_seen(qtbot: QtBot, open_tab: D
 
 
 def test_drops_are_left_to_the_window(open_tab: DatasetTab) -> None:
-    for widget in (open_tab.editor.text, open_tab.editor.text.viewport(), open_tab.search, open_tab.grid.viewport()):
+    text = open_tab.editor.text
+    for widget in (text, text.viewport(), open_tab.filter.search, open_tab.grid.viewport()):
         assert not widget.acceptDrops()
 
 
@@ -491,14 +493,13 @@ def test_captions_changed_outside_are_read_when_the_window_is_activated(
 
 
 def test_many_captions_changed_outside_are_read_at_once(
-    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
 ) -> None:
-    monkeypatch.setattr("app.project.MAX_SINGLE_CHANGES", 2)
     for number in range(6):
         caption_file(pictures, number).write_text("newer", encoding="utf-8")
-    with qtbot.waitSignal(project.records_changed):
-        project.refresh_captions()
-    assert {record.caption for record in project.scan.records} == {"newer"}
+    with qtbot.waitSignal(project.captions_changed) as heard:
+        project.look_again()
+    assert len(heard.args[0]) == 6 and {record.caption for record in project.scan.records} == {"newer"}
 
 
 def test_an_edit_never_overwrites_what_another_program_wrote(open_tab: DatasetTab, pictures: Path) -> None:
@@ -565,7 +566,7 @@ def test_refresh_while_typing_asks_at_once(
 ) -> None:
     type_at_end(open_tab, ", smile")
     caption_file(pictures, 0).write_text("newer", encoding="utf-8")
-    project.refresh_captions()
+    project.look_again()
     qtbot.waitUntil(open_tab.editor.conflict.isVisible)
     assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0, smile"
     assert open_tab.editor._state.text() == "not saved yet"
@@ -577,7 +578,7 @@ def test_reading_the_folder_again_saves_first(
     type_at_end(open_tab, ", smile")
     caption_file(pictures, 1).write_text("newer", encoding="utf-8")
     with qtbot.waitSignal(project.records_changed):
-        open_tab.rescan_button.click()
+        open_tab.header.rescan_button.click()
     assert caption_file(pictures, 0).read_text(encoding="utf-8") == "1girl, red hair, number 0, smile"
     assert open_tab.editor._state.text() == "saved"
     assert project.record(pictures / "picture_1.png").caption == "newer"
@@ -589,7 +590,7 @@ def test_reading_the_folder_again_keeps_the_question(
     type_at_end(open_tab, ", smile")
     caption_file(pictures, 0).write_text("newer", encoding="utf-8")
     with qtbot.waitSignal(project.records_changed):
-        open_tab.rescan_button.click()
+        open_tab.header.rescan_button.click()
     assert caption_file(pictures, 0).read_text(encoding="utf-8") == "newer"
     assert open_tab.editor.conflict.isVisible()
     assert open_tab.editor.text.toPlainText() == "1girl, red hair, number 0, smile"
@@ -609,8 +610,8 @@ def test_undo_leaves_what_another_program_wrote(
 
 
 def test_demo_stays_in_reach(qtbot: QtBot, open_tab: DatasetTab, project: Project) -> None:
-    assert open_tab.demo_button.isVisible()
-    assert open_tab.demo_button.text() == "Try the demo"
+    assert open_tab.header.demo_button.isVisible()
+    assert open_tab.header.demo_button.text() == "Try the demo"
     with qtbot.waitSignal(project.folder_changed, timeout=20000):
-        open_tab.demo_button.click()
+        open_tab.header.demo_button.click()
     assert len(project.scan.records) == 30

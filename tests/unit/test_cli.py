@@ -88,9 +88,9 @@ def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
         ("solo", "smile"),
         "replace",
     )
-    prepare = job_of("prepare", str(tmp_path), str(tmp_path / "out"), "--resolution", "768", "--fit", "crop")
+    prepare = job_of("prepare", str(tmp_path), "--export", str(tmp_path / "out"), "--size", "768", "--fit", "smart")
     assert isinstance(prepare, PrepareJob)
-    assert (prepare.resolution, prepare.fit) == (768, "crop")
+    assert (prepare.resolution, prepare.fit, prepare.target) == (768, "smart", tmp_path / "out")
     sample = job_of("sample", "--base", "starter", "--prompt", "a", "--prompt", "b", "--output", str(tmp_path))
     assert isinstance(sample, SampleJob)
     assert sample.sampling.prompts == ("a", "b")
@@ -107,7 +107,10 @@ WRONG = [
     ["tag", ".", "--network.rank", "4"],
     ["tag", ".", "--on-existing", "burn"],
     ["train", "a.toml", "--network.rank"],
-    ["prepare", ".", "out", "--resolution", "9"],
+    ["prepare", ".", "--export", "out", "--size", "9"],
+    ["prepare", ".", "--export", "out", "--shape", "square"],
+    ["prepare", ".", "--export", "out", "--check"],
+    ["prepare", "."],
 ]
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.dataset.buckets import assign, bucket_sizes, fit_image, is_upscaled, plan_fit, training_sizes
+from core.dataset.buckets import assign, bucket_sizes, shaped_size
+from core.dataset.fitting import FitOptions, fit_image, plan_fit
 from tests.pictures import CORNERS, corners, scene
 
 GRID = list(itertools.product((64, 128, 500, 512, 768, 1024, 1536), (8, 16, 64, 256), (1.0, 1.5, 2.0, 4.0)))
@@ -45,9 +46,21 @@ def test_the_usual_table() -> None:
     )
 
 
-def test_crop_has_one_square() -> None:
-    assert training_sizes(500, "crop", 64, 2.0) == ((500, 500),)
-    assert training_sizes(512, "buckets", 64, 2.0) == bucket_sizes(512, 64, 2.0)
+def test_crops_have_one_size_of_the_asked_shape() -> None:
+    assert FitOptions(resolution=500, fit="crop").sizes("crop") == ((500, 500),)
+    assert FitOptions().sizes("buckets") == bucket_sizes(512, 64, 2.0)
+    assert shaped_size(1024, "2:3") == (768, 1152) and shaped_size(1024, "3:2") == (1152, 768)
+
+
+@pytest.mark.parametrize("resolution", [128, 512, 768, 1024])
+@pytest.mark.parametrize("shape", ["4:5", "3:4", "2:3", "9:16", "5:4", "4:3", "3:2", "16:9"])
+def test_shapes_are_met_on_the_grid(resolution: int, shape: str) -> None:
+    step = 16 if resolution == 128 else 64
+    width, height = shaped_size(resolution, shape, step)
+    across, along = map(int, shape.split(":"))
+    assert width % step == height % step == 0
+    assert 0.75 * resolution**2 <= width * height <= resolution**2
+    assert (width / height) / (across / along) == pytest.approx(1, abs=0.13)
 
 
 @pytest.mark.parametrize(("resolution", "step"), [(512, 64), (1024, 64), (128, 16), (512, 8)])
@@ -81,31 +94,31 @@ def test_the_box_lies_inside_has_the_shape_and_is_centred() -> None:
         # One side is used in full: nothing is cut that need not be.
         assert right - left == pytest.approx(picture[0]) or bottom - top == pytest.approx(picture[1])
         assert plan.cropped_share == pytest.approx(1 - (right - left) * (bottom - top) / (picture[0] * picture[1]))
-        assert plan.is_upscaled == (right - left < target[0] - 1e-6) == is_upscaled(picture, target)
-        assert plan.scaled_px[0] >= target[0] - 1 and plan.scaled_px[1] >= target[1] - 1
+        assert plan.is_upscaled == (right - left < target[0] - 1e-3)
+        assert not plan.is_padded
 
 
 @pytest.mark.parametrize("size", [(96, 64), (640, 480), (333, 1000), (1, 1), (3000, 2)])
 @pytest.mark.parametrize("target", [(64, 64), (128, 64), (64, 192)])
 def test_fitted_pictures_have_exactly_the_size(size: tuple[int, int], target: tuple[int, int]) -> None:
-    assert fit_image(scene(size), target).size == target
+    assert fit_image(scene(size), plan_fit(size, target)).size == target
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
     picture = scene()
-    assert np.array_equal(np.asarray(fit_image(picture, picture.size)), np.asarray(picture))
+    assert np.array_equal(np.asarray(fit_image(picture, plan_fit(picture.size, picture.size))), np.asarray(picture))
 
 
 @pytest.mark.parametrize("scale", [3, 0.5])
 def test_the_whole_scene_is_still_there(scale: float) -> None:
     target = (int(96 * scale), int(64 * scale))
-    fitted = fit_image(scene(), target)
+    fitted = fit_image(scene(), plan_fit(scene().size, target))
     assert np.abs(np.array(corners(fitted)) - np.array(CORNERS)).max() <= 8
 
 
 def test_cropping_takes_from_both_ends() -> None:
     strip = Image.new("RGB", (300, 100), "red")
     strip.paste((0, 255, 0), (100, 0, 200, 100))
-    middle = np.asarray(fit_image(strip, (100, 100)))
+    middle = np.asarray(fit_image(strip, plan_fit(strip.size, (100, 100))))
     assert (middle == (0, 255, 0)).all()
     assert plan_fit((300, 100), (100, 100)).box == (100, 0, 200, 100)

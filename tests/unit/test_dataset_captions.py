@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from core.dataset import captions
-from core.dataset.captions import join_tags, read_caption, split_tags, tag_key, tidy, undo, write_caption
+from core.dataset.captions import join_tags, read_caption, split_tags, tag_key, tidy
 
 CHINESE = "1girl, 长发, 蓝色眼睛"
 
@@ -62,51 +61,6 @@ def test_no_file_is_no_problem(tmp_path: Path) -> None:
 )
 def test_whitespace_and_lines(raw: str, clean: str) -> None:
     assert tidy(raw) == clean
-
-
-def test_written_as_utf8_and_taken_back_byte_for_byte(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    original = CHINESE.encode("gbk") + b"\r\n"
-    path.write_bytes(original)
-    change = write_caption(path, "长发, miru")
-    assert path.read_bytes() == "长发, miru".encode()
-    assert (change.path, change.before, change.after) == (path, original, "长发, miru")
-    undo(change)
-    assert path.read_bytes() == original
-
-
-def test_a_new_caption_is_gone_after_undo(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    change = write_caption(path, "new")
-    assert change.before is None and path.read_text(encoding="utf-8") == "new"
-    undo(change)
-    undo(change)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_undo_in_reverse_order(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    changes = [write_caption(path, text) for text in ("one", "two", "two", "三")]
-    for change in reversed(changes):
-        assert path.read_text(encoding="utf-8") == change.after
-        undo(change)
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("number", [13, 28, 30])
-def test_a_write_that_fails_leaves_the_old_caption(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("old", encoding="utf-8")
-
-    def refuse(source: object, target: object) -> None:
-        raise OSError(number, os.strerror(number), str(target))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError):
-        write_caption(path, "new")
-    assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
 @pytest.mark.parametrize(

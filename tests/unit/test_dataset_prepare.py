@@ -12,6 +12,8 @@ from PIL import Image
 from core.control import Control
 from core.dataset import parallel
 from core.dataset.buckets import bucket_sizes
+from core.dataset.edits import Concept, Crop, DatasetFile, PictureEdits, save_dataset
+from core.dataset.fitting import FitOptions, fit_image, plans_of
 from core.dataset.images import open_image
 from core.dataset.parallel import in_order
 from core.dataset.prepare import prepare_folder
@@ -201,3 +203,51 @@ def test_results_come_in_order_and_not_too_many_are_begun() -> None:
     results.close()
     assert len(begun) < 20
     assert parallel.num_cores() >= 1
+
+
+def decided(folder: Path, edits: dict[str, PictureEdits], path: Path) -> Path:
+    pictures_of = {str(folder / name): edit for name, edit in edits.items()}
+    save_dataset(path, DatasetFile(concepts=(Concept(folder=folder),), pictures=pictures_of))
+    return path
+
+
+def test_crops_are_written_each_and_what_is_left_out_is_not(tmp_path: Path) -> None:
+    source = pictures.good_folder(tmp_path / "in", 3)
+    crops = (Crop(box=(0, 0, 30, 30)), Crop(box=(10, 5, 60, 55)))
+    edits = {"p00.png": PictureEdits(excluded=True), "p01.png": PictureEdits(crops=crops)}
+    run(source, tmp_path / "out", edits=decided(source, edits, tmp_path / "d.json"))
+    assert written(tmp_path / "out") == ["p01.png", "p01.txt", "p01_2.png", "p01_2.txt", "p02.png", "p02.txt"]
+    assert (tmp_path / "out" / "p01_2.txt").read_text(encoding="utf-8") == "1girl, number 1"
+    first = np.asarray(open_image(tmp_path / "out" / "p01.png"))
+    plan = plans_of(open_image(source / "p01.png").size, FitOptions(resolution=64, bucket_step=16), edits["p01.png"])[0]
+    assert np.array_equal(first, np.asarray(fit_image(open_image(source / "p01.png"), plan)))
+
+
+def test_padding_and_shapes(tmp_path: Path) -> None:
+    pictures.save(tmp_path / "in" / "wide.png", pictures.scene((160, 40)))
+    run(tmp_path / "in", tmp_path / "pad", fit="pad", edge="black")
+    padded = np.asarray(open_image(tmp_path / "pad" / "wide.png"))
+    assert padded.shape == (64, 64, 3) and (padded[:20] == 0).all() and (padded[30:34] > 0).any()
+    run(tmp_path / "in", tmp_path / "tall", fit="crop", crop_shape="2:3")
+    assert open_image(tmp_path / "tall" / "wide.png").size == (48, 80)
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")])
+def test_copies_have_the_format_that_was_asked_for(tmp_path: Path, ending: str, kind: str) -> None:
+    pictures.good_folder(tmp_path / "in", 2)
+    run(tmp_path / "in", tmp_path / "out", format=ending, captions=False)
+    assert written(tmp_path / "out") == [f"p00.{ending}", f"p01.{ending}"]
+    with Image.open(tmp_path / "out" / f"p00.{ending}") as copy:
+        assert copy.format == kind
+
+
+def test_a_smart_export_finds_the_subjects_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILN_HOME", str(tmp_path / "home"))
+    picture = Image.new("RGB", (300, 100), "white")
+    picture.paste("red", (240, 20, 280, 90))
+    pictures.save(tmp_path / "in" / "a.png", picture)
+    events = run(tmp_path / "in", tmp_path / "out", fit="smart")
+    assert [event.stage for event in events if isinstance(event, StageStarted)] == ["check", "prepare"]
+    copy = np.asarray(open_image(tmp_path / "out" / "a.png")).astype(int)
+    red = (copy[..., 0] > 200) & (copy[..., 1] < 60)
+    assert red.sum() == pytest.approx(40 * 70 * 0.64**2, rel=0.1)  # All of it, at the scale of the crop.

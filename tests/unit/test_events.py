@@ -18,6 +18,7 @@ EXAMPLES: dict[str, object] = {
     "Path": Path("/图 片/a 😀.png"),
     "Path | None": Path("/图 片/a 😀.png"),
     "int | None": 3,
+    "tuple[dict[str, Any], ...]": ({"path": "/图 片/a 😀.png", "size_px": [3, 4], "share": 0.5, "box": None},),
 }
 
 

@@ -19,7 +19,7 @@ from core.jobs import TagOptions
 from core.text import catalogue, set_language, tr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SPEAKING = {"tr": (0,), "UserError": (0,), "WrongUseError": (0,)}
+SPEAKING = {"tr": (0,), "UserError": (0,), "WrongUseError": (0,), "QueryError": (0,)}
 """Calls whose first argument is a template; errors have a second one, `remedy`."""
 
 

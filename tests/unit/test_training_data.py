@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from core.config import DatasetConfig
+from core.dataset.edits import Crop, PictureEdits
+from core.dataset.fitting import plan_fit
 from core.dataset.records import ImageRecord, Scan
 from core.training.data import Example, Plan, caption_now, examples_of, full_caption, show
 
@@ -26,7 +28,7 @@ def record(name: str = "a.png", caption: str | None = "1girl, aqua hair, smile",
 
 
 def example(name: str, size_px: tuple[int, int] = (512, 512), repeats: int = 1) -> Example:
-    return Example(record=record(name), size_px=size_px, repeats=repeats, caption=name)
+    return Example(record=record(name), plan=plan_fit((640, 480), size_px), repeats=repeats, caption=name)
 
 
 def test_a_flat_folder_repeats_by_number_and_a_named_one_as_it_says() -> None:
@@ -41,6 +43,47 @@ def test_pictures_go_to_buckets_or_to_one_square() -> None:
     assert wide[0] > wide[1]
     assert tall[0] < tall[1]
     assert {item.size_px for item in examples_of(scan, DatasetConfig(fit="crop"))} == {(512, 512)}
+
+
+def test_what_was_decided_about_pictures_is_trained() -> None:
+    records = tuple(record(f"{name}.png", size_px=(1000, 1000)) for name in "abc")
+    edits = {
+        records[0].path: PictureEdits(excluded=True),
+        records[1].path: PictureEdits(repeats=4, crops=(Crop(box=(0, 0, 600, 600)), Crop(box=(0, 0, 400, 800)))),
+    }
+    examples = examples_of(Scan(folder=Path("/pictures"), records=records, pictures=edits), DatasetConfig(repeats=2))
+    assert [(item.record.path.name, item.repeats) for item in examples] == [("b.png", 4), ("b.png", 4), ("c.png", 2)]
+    assert examples[0].plan.box == (0, 0, 600, 600)
+    assert examples[1].size_px[0] < examples[1].size_px[1]
+
+
+def test_smart_crops_follow_the_subject_and_have_the_same_size_without_it() -> None:
+    scan = Scan(folder=Path("/pictures"), records=(record(size_px=(1000, 500)),))
+    config = DatasetConfig(fit="smart")
+    (middle,), (smart,) = examples_of(scan, config), examples_of(scan, config, {record().path: (900, 0, 1000, 500)})
+    assert middle.size_px == smart.size_px == (512, 512)
+    assert middle.plan.box == (250, 0, 750, 500) and smart.plan.box == (500, 0, 1000, 500)
+
+
+def test_regularization_pictures_are_shown_as_often_as_the_others_with_a_weight_of_their_own() -> None:
+    learned = tuple(record(f"{n}.png") for n in range(10))
+    prior = tuple(record(f"prior {n}.png", is_regularization=True, class_tokens="girl", caption=None) for n in range(5))
+    scan = Scan(folder=Path("/pictures"), records=learned + prior)
+    examples = examples_of(scan, DatasetConfig(repeats=3, trigger_word="miru"), prior_weight=0.5)
+    assert [item.repeats for item in examples] == [3] * 10 + [6] * 5
+    assert [item.weight for item in examples] == [1.0] * 10 + [0.5] * 5
+    assert {item.caption for item in examples[10:]} == {"girl"}
+    assert examples[0].caption.startswith("miru")
+
+
+def test_regularization_pictures_keep_the_tags_that_are_absorbed() -> None:
+    config = DatasetConfig(trigger_word="miru", absorbed_tags=("aqua hair",))
+    assert full_caption(record(is_regularization=True), config) == "1girl, aqua hair, smile"
+
+
+def test_a_folder_may_have_a_trigger_word_of_its_own() -> None:
+    config = DatasetConfig(trigger_word="miru")
+    assert full_caption(record(trigger_word="kara"), config) == "kara, 1girl, aqua hair, smile"
 
 
 @pytest.mark.parametrize(

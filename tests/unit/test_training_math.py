@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from core.config import ScheduleConfig
+from core.dataset.fitting import FitPlan
+from core.training.encoding import content_mask
 from core.training.objective import NoiseSchedule, draw_noise, min_snr_weights, per_sample_loss
 from core.training.schedules import rate_factor
 
@@ -93,3 +95,30 @@ def test_noise_offset_shifts_whole_channels() -> None:
 def test_the_loss_is_the_mean_of_each_sample() -> None:
     loss = per_sample_loss(torch.zeros(2, 1, 2, 2), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2))
     torch.testing.assert_close(loss, torch.tensor([1.0, 9.0]))
+
+
+def test_places_that_are_filled_in_do_not_count() -> None:
+    prediction, target = torch.zeros(2, 4, 8, 8), torch.zeros(2, 4, 8, 8)
+    target[:, :, :, 4:] = 3.0  # Wrong only where nothing counts in the first picture.
+    masks = torch.ones(2, 8, 8)
+    masks[0, :, 4:] = 0
+    assert per_sample_loss(prediction, target, masks).tolist() == pytest.approx([0.0, 4.5])
+    assert per_sample_loss(prediction, target, torch.ones(2, 8, 8)).tolist() == pytest.approx(
+        per_sample_loss(prediction, target).tolist()
+    )
+
+
+def test_a_mask_is_the_share_of_each_cell_that_shows_the_picture() -> None:
+    plan = FitPlan((64, 48), (64, 64), (0.0, -8.0, 64.0, 56.0))
+    assert plan.content_px == (0, 8, 64, 56)
+    mask = content_mask(plan, (8, 8), mirrored=False)
+    assert mask[:, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
+    halves = content_mask(FitPlan((64, 56), (64, 64), (0.0, -4.0, 64.0, 60.0)), (8, 8), mirrored=False)
+    assert halves[:, 3].tolist() == pytest.approx([0.5, 1, 1, 1, 1, 1, 1, 0.5])
+
+
+def test_the_mask_of_a_mirrored_picture_is_mirrored() -> None:
+    plan = FitPlan((48, 64), (64, 64), (0.0, 0.0, 64.0, 64.0))  # All that is filled in is on the right.
+    plain, mirrored = (content_mask(plan, (8, 8), mirrored=flag) for flag in (False, True))
+    assert plain[0].tolist() == [1, 1, 1, 1, 1, 1, 0, 0]
+    assert torch.equal(mirrored, plain.flip(1))

@@ -1,0 +1,370 @@
+"""What is wrong with the open dataset: pictures are measured in a child process and judged beside the window."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.background import Background
+from app.job_worker import JobWorker
+from app.mending import mending_of
+from app.project import Project
+from core.dataset.doctor import DoctorOptions, Finding, examine, orphan_captions
+from core.dataset.edits import Concept
+from core.dataset.facts import ImageFacts
+from core.dataset.fitting import FitOptions
+from core.dataset.images import EXTENSIONS
+from core.dataset.records import Box, Scan
+from core.dataset.tokens import counter_for
+from core.errors import details, explain
+from core.events import Failed, Finished, PicturesMeasured, StageProgress
+from core.jobs import CheckJob, Job
+from core.runner import ChildRun, Run
+from core.text import tr
+
+START_MS = 600
+"""A folder that was just opened is shown before it is measured."""
+JUDGE_MS = 150
+JUDGE_MEANWHILE_MS = 1500
+"""Between two judgements while pictures are being measured."""
+
+Stamp = tuple[float, int]
+"""When a picture was changed, and its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """Findings, those of each picture, and how long it took to find them."""
+
+    findings: tuple[Finding, ...] = ()
+    of_picture: Mapping[Path, tuple[Finding, ...]] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+
+
+class Doctor(QObject):
+    """Follows the open dataset: measures what is new a moment after it appears, and judges again whenever that matters.
+
+    Only files are read. When the user cancels or the child fails, it rests until `check_again` or another folder.
+    """
+
+    changed = Signal()
+    progressed = Signal(int, int)  # pictures done, of how many; see `progress` for the time
+    running_changed = Signal(bool)
+
+    def __init__(
+        self, project: Project, make_run: Callable[[Job], Run] = ChildRun, parent: QObject | None = None
+    ) -> None:
+        """Begin to follow a project.
+
+        Args:
+            project: Its pictures are examined.
+            make_run: Makes the run of a job; the default starts a child process.
+            parent: Owner in Qt's sense.
+        """
+        super().__init__(parent)
+        self._project = project
+        self._make_run = make_run
+        self._background = Background(self)
+        self._worker: JobWorker | None = None
+        self._progress: StageProgress | None = None
+        self._first_progress: StageProgress | None = None
+        self._stamps: dict[Path, Stamp] = {}
+        self._asked: dict[str, tuple[Path, Stamp]] = {}
+        self._facts: dict[Path, ImageFacts] = {}
+        self._judgement = _Judgement()
+        self._is_judged = False
+        self._is_judging = False
+        self._is_stale = False
+        self._is_resting = False
+        self._judged_for = self._options_key()
+        self._starting = QTimer(self, singleShot=True, interval=START_MS)
+        self._starting.timeout.connect(self._measure)
+        self._waiting = QTimer(self, singleShot=True)
+        self._waiting.timeout.connect(self._judge)
+        project.folder_changed.connect(self._on_folder_changed)
+        project.records_changed.connect(self._on_records_changed)
+        project.captions_changed.connect(lambda _images: self._judge_soon())
+        project.edits_changed.connect(lambda _images: self._judge_soon())
+        project.config_changed.connect(self._on_config_changed)
+        if project.scan is not None:
+            self._on_records_changed()
+
+    # What is known
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that was found, in the order of `PROBLEMS`."""
+        return self._judgement.findings
+
+    def findings_of(self, image: Path) -> tuple[Finding, ...]:
+        """What was found about one picture, groups of alike pictures that it belongs to among it."""
+        return self._judgement.of_picture.get(image, ())
+
+    def problems_of(self, image: Path) -> frozenset[str]:
+        """The codes of what was found about one picture."""
+        return frozenset(finding.problem for finding in self.findings_of(image))
+
+    def subjects(self) -> dict[Path, Box | None]:
+        """What a smart crop keeps whole, for all pictures that are measured."""
+        return {image: facts.subject for image, facts in self._facts.items() if not facts.error}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether pictures are being measured."""
+        return self._worker is not None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether `findings` tell about the open dataset; before the first judgement they are empty."""
+        return self._is_judged
+
+    @property
+    def num_unmeasured(self) -> int:
+        """How many pictures nobody has looked at, because the user cancelled or the child failed."""
+        return len(self._missing())
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Pictures done, of how many, in the run that goes on; (0, 0) before it has told."""
+        return (self._progress.done, self._progress.total or 0) if self._progress else (0, 0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the run will take, by the pictures measured in it so far; None when that is not known.
+
+        What is remembered from earlier comes at once and says nothing about the rest.
+        """
+        first, now = self._first_progress, self._progress
+        if first is None or now is None or not now.total or now.done <= first.done:
+            return None
+        return (now.total - now.done) * (now.elapsed_s - first.elapsed_s) / (now.done - first.done)
+
+    # What the user does
+
+    def check_again(self) -> None:
+        """Measure what is not measured yet and what could not be read, and judge again."""
+        self._is_resting = False
+        self._forget_errors()
+        self._judge_soon()
+        self._measure()
+
+    def cancel(self) -> None:
+        """End measuring after the pictures at hand; what is measured stays."""
+        self._is_resting = True
+        self._starting.stop()
+        if self._worker is not None:
+            self._worker.stop()
+
+    def apply(self, findings: Iterable[Finding]) -> tuple[str, ...]:
+        """Carry out the fixes of some findings. Pictures that are left out or cropped by now stay as they are.
+
+        Returns:
+            The names of the steps for undo: at most one for all decisions about pictures and one for all captions.
+        """
+        mending = mending_of(self._project, list(findings))
+        if mending.edits:
+            self._project.edit_pictures(mending.edits_name, mending.edits)
+        if mending.captions:
+            self._project.edit_captions(mending.captions_name, mending.captions)
+        self._waiting.start(JUDGE_MS)  # Whoever pressed the button waits for what comes of it.
+        names = (mending.edits_name if mending.edits else "", mending.captions_name if mending.captions else "")
+        return tuple(filter(None, names))
+
+    def retranslate(self) -> None:
+        """Say everything anew in the language in use; what could not be read is measured again for its sentence."""
+        self._forget_errors()
+        self._judge_soon()
+        self._start_soon()
+
+    def shut_down(self) -> None:
+        """End the child at once and wait for its thread."""
+        self._starting.stop()
+        self._waiting.stop()
+        self._is_resting = True
+        if self._worker is not None:
+            worker = self._worker
+            self._worker = None
+            worker.kill()
+            worker.wait()
+
+    # What the project says
+
+    def _on_folder_changed(self) -> None:
+        self._stamps.clear()
+        self._facts.clear()
+        self._asked = {}  # What a run for the folder of before still says is about nothing any more.
+        self._is_resting = self._is_judged = False
+        self._judgement = _Judgement()
+        if self._worker is not None:
+            self._worker.stop()
+        self.changed.emit()
+
+    def _on_records_changed(self) -> None:
+        self._start_soon()
+        self._judge_soon()
+
+    def _on_config_changed(self) -> None:
+        if self._options_key() != self._judged_for:
+            self._judge_soon()
+
+    def _options_key(self) -> tuple[FitOptions, str]:
+        """What of the settings matters to a judgement."""
+        dataset = self._project.config.dataset
+        return FitOptions.of(dataset), dataset.caption_extension
+
+    # Measuring
+
+    def _start_soon(self) -> None:
+        if not self._is_resting and self._worker is None:
+            self._starting.start()
+
+    def _files(self) -> dict[Path, Stamp]:
+        """All files to be measured, as the scan saw them. Of those that it could not read, no stamp is known."""
+        scan = self._project.scan
+        if scan is None:
+            return {}
+        damaged = (problem.path for problem in scan.problems if problem.path.suffix.lower() in EXTENSIONS)
+        return dict.fromkeys(damaged, (0.0, 0)) | {
+            record.path: (record.changed_at, record.num_bytes) for record in scan.records
+        }
+
+    def _missing(self) -> dict[Path, Stamp]:
+        return {image: stamp for image, stamp in self._files().items() if self._stamps.get(image) != stamp}
+
+    def _forget_errors(self) -> None:
+        for image in [image for image, facts in self._facts.items() if facts.error]:
+            del self._facts[image]
+            self._stamps.pop(image, None)
+            self._asked.pop(str(image), None)  # The run that goes on has told about it already.
+
+    def _measure(self) -> None:
+        """Start the child for what is missing. While one runs, the rest waits for its end."""
+        folder = self._project.folder
+        if folder is None or self._worker is not None:
+            return
+        self._starting.stop()
+        missing = self._missing()
+        if not missing:
+            return
+        self._asked = {str(image): (image, stamp) for image, stamp in missing.items()}
+        self._progress = self._first_progress = None
+        worker = JobWorker(self._make_run(self._job(folder, missing)), self)
+        worker.stage_progress.connect(self._on_progress)
+        worker.pictures_measured.connect(self._on_measured)
+        worker.job_finished.connect(self._on_end)
+        worker.job_failed.connect(self._on_end)
+        worker.finished.connect(worker.deleteLater)
+        self._worker = worker
+        self.running_changed.emit(True)
+        worker.start()
+
+    def _job(self, folder: Path, missing: Mapping[Path, Stamp]) -> CheckJob:
+        """Names pictures only when not all are meant: thousands of paths take the window a moment to hand over."""
+        dataset = self._project.config.dataset
+        if len(missing) < len(self._files()) or dataset.folder != folder:
+            return CheckJob(folder=folder, images=tuple(missing))
+        self._project.save()  # The job reads which folders there are.
+        return CheckJob(folder=folder, edits=dataset.edits, caption_extension=dataset.caption_extension)
+
+    def _on_progress(self, event: StageProgress) -> None:
+        self._first_progress = self._first_progress or event
+        self._progress = event
+        self.progressed.emit(event.done, event.total or 0)
+
+    def _on_measured(self, event: PicturesMeasured) -> None:
+        for values in event.facts:
+            if (asked := self._asked.get(values["path"])) is not None:
+                image, stamp = asked
+                self._stamps[image] = stamp
+                self._facts[image] = ImageFacts.from_json(values)
+        if not self._waiting.isActive():
+            self._waiting.start(max(JUDGE_MEANWHILE_MS, round(self._judgement.elapsed_s * 10_000)))
+
+    def _on_end(self, event: Finished | Failed) -> None:
+        if self._worker is None:  # The window is closing.
+            return
+        asked, self._asked = self._asked, {}
+        self._worker = self._progress = None
+        self.running_changed.emit(False)
+        self._judge_soon()
+        if isinstance(event, Failed) and asked:
+            self._is_resting = True
+            self._project.problem.emit(
+                tr("The check of the pictures ended unexpectedly."),
+                tr("What was checked so far is kept. Press Check again to go on."),
+            )
+        # What came or changed meanwhile. A file that was asked for in vain is gone; the next look will tell.
+        elif self._missing().items() - asked.values():
+            self._start_soon()
+
+    # Judging
+
+    def _judge_soon(self) -> None:
+        """Judge when nothing has changed for a moment, which is longer for sets that take long to judge."""
+        self._waiting.start(JUDGE_MS + round(self._judgement.elapsed_s * 3000))
+
+    def _judge(self) -> None:
+        scan = self._project.scan
+        if scan is None:
+            return
+        if self._is_judging:
+            self._is_stale = True
+            return
+        self._is_judging = True
+        self._judged_for = self._options_key()
+        fit, extension = self._judged_for
+        facts, concepts = dict(self._facts), self._project.concepts
+        self._background.start(
+            lambda: _judged(scan, concepts, extension, facts, fit), lambda result: self._take(scan.folder, result)
+        )
+
+    def _take(self, folder: Path, result: _Judgement | Exception) -> None:
+        self._is_judging = False
+        if self._is_stale:
+            self._is_stale = False
+            self._judge_soon()
+        if folder != self._project.folder:
+            return
+        if isinstance(result, Exception):
+            known = explain(result)
+            if known is None:
+                self._project.crashed.emit(details(result))
+            else:
+                self._project.problem.emit(known.message, known.remedy)
+            return
+        self._judgement = result
+        self._is_judged = True
+        self.changed.emit()
+
+
+def _judged(
+    scan: Scan, concepts: tuple[Concept, ...], extension: str, facts: Mapping[Path, ImageFacts], fit: FitOptions
+) -> _Judgement:
+    started = time.monotonic()
+    options = DoctorOptions(fit=fit, pictures=scan.pictures, count_tokens=counter_for(None).count)
+    found = examine(scan.records, scan.problems, facts, options, _orphans(scan, concepts, extension))
+    of_picture: defaultdict[Path, list[Finding]] = defaultdict(list)
+    for one in found:
+        for image in (one.path, *one.others):
+            of_picture[image].append(one)
+    index = {image: tuple(ones) for image, ones in of_picture.items()}
+    return _Judgement(tuple(found), index, time.monotonic() - started)
+
+
+def _orphans(scan: Scan, concepts: tuple[Concept, ...], extension: str) -> list[Path]:
+    """Captions without a picture in all folders that have pictures, each with the ending of its concept."""
+    folders: dict[Path, str] = {}
+    for record in scan.records:
+        if record.concept < len(concepts):
+            folders.setdefault(record.path.parent, concepts[record.concept].caption_extension or extension)
+    endings = dict.fromkeys(folders.values())
+    return [
+        orphan
+        for ending in endings
+        for orphan in orphan_captions([folder for folder, its in folders.items() if its == ending], ending)
+    ]

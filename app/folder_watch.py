@@ -1,0 +1,46 @@
+"""Notices that other programs added, removed or wrote files in the open folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
+
+QUIET_MS = 500
+"""A program that writes a hundred captions is waited for; while it goes on, there is a look every so often."""
+
+MOST_FOLDERS = 200
+"""Systems bound the number of watches; with more sub-folders the first ones are watched."""
+
+
+class FolderWatch(QObject):
+    """Watches folders, not each file in them, and tells of changes once things are quiet again.
+
+    What cannot be watched, as some network drives, is not: the window looks again when it is activated.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._watcher = QFileSystemWatcher(self)
+        self._watcher.directoryChanged.connect(self._on_changed)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(QUIET_MS)
+        self._later.timeout.connect(self.changed)
+
+    def watch(self, folders: Iterable[Path]) -> None:
+        """Watch these folders and no others."""
+        wanted = [str(folder) for folder in folders][:MOST_FOLDERS]
+        watched = set(self._watcher.directories())
+        if gone := sorted(watched.difference(wanted)):
+            self._watcher.removePaths(gone)
+        if new := [folder for folder in wanted if folder not in watched]:
+            self._watcher.addPaths(new)
+
+    def _on_changed(self) -> None:
+        # Not started anew by every change: a folder that never rests is looked at all the same.
+        if not self._later.isActive():
+            self._later.start()

@@ -1,0 +1,79 @@
+"""What the user did to the dataset, so that it can be taken back and done again, by name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.dataset.captions import CaptionChange
+from core.dataset.edits import Concept, PictureEdits
+
+MOST_STEPS = 500
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing the user did, under the name that the window shows: all of it is taken back together.
+
+    `captions` are files that were written; `pictures` maps pictures to what was decided about them (before, after);
+    `concepts` are the folders (before, after), or None when they stayed.
+    """
+
+    name: str
+    captions: tuple[CaptionChange, ...] = ()
+    pictures: Mapping[Path, tuple[PictureEdits, PictureEdits]] = field(default_factory=dict)
+    concepts: tuple[tuple[Concept, ...], tuple[Concept, ...]] | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """About how much memory it holds."""
+        return sum(200 + len(change.before or b"") + len(change.after or b"") for change in self.captions)
+
+
+class History:
+    """Steps that can be taken back, and those taken back that can be done again. The oldest leave when it is full."""
+
+    def __init__(self) -> None:
+        self._done: deque[Step] = deque()
+        self._undone: list[Step] = []
+        self._num_bytes = 0
+
+    @property
+    def last(self) -> Step | None:
+        """What would be taken back next."""
+        return self._done[-1] if self._done else None
+
+    @property
+    def next(self) -> Step | None:
+        """What would be done again next."""
+        return self._undone[-1] if self._undone else None
+
+    def add(self, step: Step) -> None:
+        """Something new was done: what was taken back before cannot be done again any more."""
+        self._undone.clear()
+        self._push(step)
+
+    def undone(self, step: Step) -> None:
+        """The last step was taken back, as far as `step` says."""
+        self._num_bytes -= self._done.pop().num_bytes
+        self._undone.append(step)
+
+    def redone(self, step: Step) -> None:
+        """The next step was done again, as far as `step` says."""
+        self._undone.pop()
+        self._push(step)
+
+    def clear(self) -> None:
+        """Make everything final."""
+        self._done.clear()
+        self._undone.clear()
+        self._num_bytes = 0
+
+    def _push(self, step: Step) -> None:
+        self._done.append(step)
+        self._num_bytes += step.num_bytes
+        while len(self._done) > MOST_STEPS or (self._num_bytes > MOST_BYTES and len(self._done) > 1):
+            self._num_bytes -= self._done.popleft().num_bytes

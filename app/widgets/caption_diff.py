@@ -1,0 +1,61 @@
+"""What a change does to a caption, in colours: what goes is struck through, what comes stands out."""
+
+from __future__ import annotations
+
+import html
+import re
+from difflib import SequenceMatcher
+from typing import Literal
+
+from app.theme import Tokens
+
+Kind = Literal["same", "gone", "new"]
+MOST_SAME = 48  # A longer piece that stays is shortened.
+MOST_COMPARED = 4000  # Characters; longer captions are compared as far as this.
+
+
+def caption_diff(before: str, after: str) -> list[tuple[Kind, str]]:
+    """The words of both captions in order, in pieces: those that stay, those that go, those that come."""
+    old, new = _pieces(before[:MOST_COMPARED]), _pieces(after[:MOST_COMPARED])
+    parts: list[tuple[Kind, str]] = []
+    for step, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        gone, come = "".join(old[old_start:old_end]), "".join(new[new_start:new_end])
+        if step == "equal":
+            parts.append(("same", gone))
+            continue
+        if gone:
+            parts.append(("gone", gone))
+        if come:
+            parts.append(("new", come))
+    return parts
+
+
+def diff_html(parts: list[tuple[Kind, str]], tokens: Tokens) -> str:
+    """The pieces as rich text for a label."""
+    shown = []
+    for number, (kind, text) in enumerate(parts):
+        if kind == "same":
+            shown.append(html.escape(_shortened(text, number == 0, number == len(parts) - 1)))
+        elif kind == "gone":
+            shown.append(f'<s style="color:{tokens.danger}">{html.escape(_marked(text))}</s>')
+        else:
+            mark = f"color:{tokens.success};background:{tokens.success_soft}"
+            shown.append(f'<span style="{mark}">{html.escape(_marked(text))}</span>')
+    return "".join(shown)
+
+
+def _pieces(caption: str) -> list[str]:
+    """Words, each with the blanks and commas before it."""
+    return re.findall(r"[\s,]*[^\s,]+|[\s,]+$", caption)
+
+
+def _marked(text: str) -> str:
+    return text if len(text) <= 4 * MOST_SAME else text[: 4 * MOST_SAME] + "…"
+
+
+def _shortened(text: str, is_first: bool, is_last: bool) -> str:
+    """A piece that stays: of a long one the parts beside the changes."""
+    if len(text) <= MOST_SAME:
+        return text
+    half = MOST_SAME // 2
+    return ("" if is_first else text[:half]) + "…" + ("" if is_last else text[-half:])

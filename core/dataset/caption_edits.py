@@ -1,0 +1,137 @@
+"""Writing many captions at once, and taking that back, without touching what another program wrote meanwhile."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.dataset.captions import CaptionChange, bytes_of, decode_caption
+from core.dataset.records import ImageRecord
+from core.files import put_in_place, write_bytes
+
+_MOST_ONE_BY_ONE = 50
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of an attempt to write captions.
+
+    `changes` are the files that hold something else now. `foreign` are those that another program changed, which were
+    left alone. After the first `error` nothing more was written.
+    """
+
+    changes: tuple[CaptionChange, ...]
+    foreign: tuple[Path, ...] = ()
+    error: OSError | None = None
+
+
+def write_captions(
+    records: Iterable[ImageRecord], texts: Mapping[Path, str], progress: Progress | None = None
+) -> Written:
+    """Write the captions of some pictures.
+
+    Args:
+        records: What is known of the pictures; a caption that is not the known one any more is left alone.
+        texts: New caption of each picture, by its path.
+        progress: Called with the number of captions that are done.
+    """
+    steps = []
+    seen: set[Path] = set()
+    for record in records:
+        text = texts.get(record.path)
+        if text is None or record.caption_path in seen:  # Two pictures may share one caption.
+            continue
+        if text == (record.caption or "") and not record.caption_problem:
+            continue
+        seen.add(record.caption_path)
+        steps.append(_Step(record.caption_path, _is_known(record), text.encode()))
+    return _carry_out(steps, progress)
+
+
+def take_back(changes: Iterable[CaptionChange], progress: Progress | None = None) -> Written:
+    """Bring back the bytes from before some changes; a file goes when there was none."""
+    return _carry_out([_Step(change.path, _is(change.after), change.before) for change in changes], progress)
+
+
+def repeat(changes: Iterable[CaptionChange], progress: Progress | None = None) -> Written:
+    """Make changes again that were taken back."""
+    return _carry_out([_Step(change.path, _is(change.before), change.after) for change in changes], progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One file: what may be in it, and what it shall hold; None for no file."""
+
+    path: Path
+    may_replace: Callable[[bytes | None], bool]
+    after: bytes | None
+
+
+def _is_known(record: ImageRecord) -> Callable[[bytes | None], bool]:
+    def check(data: bytes | None) -> bool:
+        caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
+        is_unreadable = caption is None and bool(problem)
+        was_unreadable = record.caption is None and bool(record.caption_problem)
+        return (caption or "") == (record.caption or "") and is_unreadable == was_unreadable
+
+    return check
+
+
+def _is(expected: bytes | None) -> Callable[[bytes | None], bool]:
+    return lambda data: data == expected
+
+
+def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
+    changes: list[CaptionChange] = []
+    foreign: list[Path] = []
+    put = _put if len(steps) > _MOST_ONE_BY_ONE else _put_durably
+    for done, step in enumerate(steps, start=1):
+        try:
+            before = bytes_of(step.path)
+            if before == step.after:
+                continue
+            if not step.may_replace(before):
+                foreign.append(step.path)
+                continue
+            put(step.path, step.after)
+            changes.append(CaptionChange(step.path, before, step.after))
+        except OSError as error:
+            return Written(changes=tuple(changes), foreign=tuple(foreign), error=error)
+        if progress is not None and done % 100 == 0:
+            progress(done)
+    return Written(changes=tuple(changes), foreign=tuple(foreign))
+
+
+def _put_durably(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_bytes(path, data)
+
+
+def _put(path: Path, data: bytes | None) -> None:
+    """As `core.files.write_bytes`, but without waiting for the disk after every file.
+
+    That would take minutes for thousands of captions on some disks. A killed process still leaves each file old or new.
+    """
+    if data is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.parent / f".kiln-{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+        finally:
+            os.close(handle)
+        put_in_place(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,273 @@
+"""Decisions, captions and folders can be taken back, and what other programs do meanwhile is noticed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.project import Project
+from core.dataset.edits import UNTOUCHED, Concept, Crop, PictureEdits, dataset_file_of, load_dataset
+from core.dataset.scan import scan_job
+from tests import pictures as made
+
+OUT = PictureEdits(excluded=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return made.good_folder(tmp_path / "我的 图片 🦊", 6)
+
+
+@pytest.fixture
+def opened(qtbot: QtBot, project: Project, folder: Path) -> Project:
+    open_folder(qtbot, project, folder)
+    return project
+
+
+def open_folder(qtbot: QtBot, project: Project, folder: Path) -> None:
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(folder)
+
+
+def images(project: Project) -> list[Path]:
+    assert project.scan is not None
+    return [record.path for record in project.scan.records]
+
+
+def captions(project: Project) -> list[str | None]:
+    assert project.scan is not None
+    return [record.caption for record in project.scan.records]
+
+
+def reopened(qtbot: QtBot, project: Project) -> Project:
+    project.save()
+    again = Project()
+    with qtbot.waitSignal(again.records_changed):
+        again.reopen()
+    return again
+
+
+def test_decisions_are_found_again_and_named_for_the_jobs(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    first, second = images(opened)[:2]
+    assert opened.config.dataset.edits == Path()
+    crop = PictureEdits(crops=(Crop(box=(1, 2, 30, 40), name="脸"),), turn=90)
+    opened.edit_pictures("Decide", {first: OUT, second: crop})
+    opened.set_view({"order": "size"})
+    assert opened.config.dataset.edits == dataset_file_of(folder)
+    again = reopened(qtbot, opened)
+    assert (again.edits(first), again.edits(second), again.view["order"]) == (OUT, crop, "size")
+    assert again.config.dataset.edits == dataset_file_of(folder)
+    assert scan_job(folder, again.config.dataset.edits).edits(first) == OUT
+
+
+def test_decisions_are_taken_back_and_made_again_by_name(qtbot: QtBot, opened: Project) -> None:
+    first, second = images(opened)[:2]
+    opened.edit_pictures("Leave out one", {first: OUT})
+    opened.edit_pictures("Leave out two", {first: OUT, second: OUT})
+    assert opened.undo_name == "Leave out two"
+    with qtbot.waitSignal(opened.edits_changed) as heard:
+        opened.undo()
+    assert heard.args == [(second,)] and opened.edits(second) == UNTOUCHED and opened.edits(first) == OUT
+    assert (opened.undo_name, opened.redo_name) == ("Leave out one", "Leave out two")
+    opened.undo()
+    assert opened.config.dataset.edits == Path()
+    opened.redo()
+    opened.redo()
+    assert opened.edits(first) == opened.edits(second) == OUT and opened.redo_name == ""
+
+
+def test_nothing_decided_is_no_step(opened: Project) -> None:
+    opened.edit_pictures("Nothing", {images(opened)[0]: UNTOUCHED})
+    assert opened.undo_name == ""
+
+
+def test_captions_and_decisions_return_in_order(opened: Project, folder: Path) -> None:
+    before = made.contents(folder)
+    first = images(opened)[0]
+    assert opened.save_caption(first, "one")
+    opened.edit_pictures("Leave out", {first: OUT})
+    opened.edit_captions("Add smile", {image: f"{opened.record(image).caption}, smile" for image in images(opened)})
+    assert captions(opened)[0] == "one, smile"
+    for _ in range(3):
+        opened.undo()
+    assert made.contents(folder) == before and opened.edits(first) == UNTOUCHED
+    for _ in range(3):
+        opened.redo()
+    assert captions(opened)[0] == "one, smile" and opened.edits(first) == OUT
+    assert (folder / "p00.txt").read_bytes() == b"one, smile"
+
+
+def test_many_captions_are_written_beside_the_window_and_undone(
+    qtbot: QtBot, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.project.MOST_AT_ONCE", 2)
+    before = made.contents(folder)
+    heard: list[tuple[str, int, int]] = []
+    opened.writing_changed.connect(lambda *values: heard.append(values))
+
+    def change(act: Callable[[], None]) -> None:
+        with qtbot.waitSignal(opened.captions_changed):
+            act()
+            assert opened.is_writing and not opened.save_caption(images(opened)[0], "typed meanwhile")
+        qtbot.waitUntil(lambda: not opened.is_writing)
+
+    change(lambda: opened.edit_captions("All", dict.fromkeys(images(opened), "x")))
+    assert captions(opened) == ["x"] * 6 and heard[0] == ("All", 0, 6) and heard[-1] == ("", 0, 0)
+    change(opened.undo)
+    assert made.contents(folder) == before
+    change(opened.redo)
+    assert captions(opened) == ["x"] * 6
+
+
+def test_what_another_program_wrote_survives_a_bulk_edit_and_its_undo(
+    qtbot: QtBot, opened: Project, folder: Path
+) -> None:
+    (folder / "p01.txt").write_text("theirs", encoding="utf-8")
+    with qtbot.waitSignal(opened.problem) as told:
+        opened.edit_captions("All", dict.fromkeys(images(opened), "mine"))
+    assert "p01.txt" in told.args[0]
+    assert captions(opened)[:3] == ["mine", "theirs", "mine"]
+    (folder / "p02.txt").write_text("theirs, too", encoding="utf-8")
+    with qtbot.waitSignal(opened.problem):
+        opened.undo()
+    assert captions(opened)[:3] == ["1girl, number 0", "theirs", "theirs, too"]
+    assert opened.redo_name == "All"
+    opened.redo()
+    assert captions(opened)[:3] == ["mine", "theirs", "theirs, too"]
+
+
+def test_further_folders_are_read_kept_and_taken_back(
+    qtbot: QtBot, opened: Project, folder: Path, tmp_path: Path
+) -> None:
+    other = made.good_folder(tmp_path / "other", 2)
+    with qtbot.waitSignal(opened.records_changed):
+        opened.set_concepts("Add other", (*opened.concepts, Concept(folder=other, repeats=4, trigger_word="kara")))
+    assert len(images(opened)) == 8 and opened.record(other / "p00.png").repeats == 4
+    assert opened.config.dataset.folder == folder and opened.config.dataset.edits == dataset_file_of(folder)
+    opened.edit_pictures("Leave out", {other / "p00.png": OUT})
+    again = reopened(qtbot, opened)
+    assert len(images(again)) == 8 and again.edits(other / "p00.png") == OUT
+    opened.undo()
+    with qtbot.waitSignal(opened.records_changed):
+        opened.undo()
+    assert len(images(opened)) == 6 and opened.redo_name == "Add other"
+
+
+def test_another_folder_has_decisions_of_its_own(qtbot: QtBot, opened: Project, folder: Path, tmp_path: Path) -> None:
+    opened.edit_pictures("Leave out", {images(opened)[0]: OUT})
+    other = made.good_folder(tmp_path / "other", 2)
+    open_folder(qtbot, opened, other)
+    assert opened.config.dataset.folder == other and opened.config.dataset.edits == Path()
+    assert opened.undo_name == ""
+    open_folder(qtbot, opened, folder)
+    assert opened.edits(folder / "p00.png") == OUT and opened.config.dataset.edits == dataset_file_of(folder)
+
+
+def test_a_damaged_dataset_file_is_told_and_its_backup_used(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    opened.edit_pictures("Leave out", {images(opened)[0]: OUT})
+    opened.save()
+    opened.edit_pictures("Leave out", {images(opened)[1]: OUT})
+    opened.save()
+    dataset_file_of(folder).write_bytes(b"\0\0")
+    again = Project()
+    with qtbot.waitSignals([again.records_changed, again.problem]):
+        again.reopen()
+    assert again.edits(images(again)[0]) == OUT and again.edits(images(again)[1]) == UNTOUCHED
+
+
+def test_a_dataset_file_of_a_newer_version_is_left_alone(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    opened.edit_pictures("Leave out", {images(opened)[0]: OUT})
+    opened.save()
+    path = dataset_file_of(folder)
+    newer = path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2')
+    path.write_text(newer, encoding="utf-8")
+    again = Project()
+    with qtbot.waitSignals([again.records_changed, again.problem]):
+        again.reopen()
+    again.edit_pictures("Leave out", {images(again)[1]: OUT})
+    again.save()
+    assert path.read_text(encoding="utf-8") == newer
+
+
+def test_pictures_added_and_removed_by_another_program_are_noticed(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    with qtbot.waitSignal(opened.records_changed):
+        made.save(folder / "新的.png")
+    assert (folder / "新的.png") in images(opened)
+    opened.edit_pictures("Leave out", {folder / "p00.png": OUT})
+    with qtbot.waitSignal(opened.records_changed):
+        (folder / "p01.png").unlink()
+    assert (folder / "p01.png") not in images(opened) and opened.edits(folder / "p00.png") == OUT
+
+
+def test_a_caption_written_by_another_program_is_taken_up(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    with qtbot.waitSignal(opened.captions_changed) as heard:
+        temporary = folder / "p03.new"
+        temporary.write_text("theirs", encoding="utf-8")
+        temporary.replace(folder / "p03.txt")
+    assert heard.args == [(folder / "p03.png",)] and captions(opened)[3] == "theirs"
+
+
+def test_writing_a_caption_is_no_news_from_another_program(qtbot: QtBot, opened: Project) -> None:
+    heard: list[object] = []
+    assert opened.save_caption(images(opened)[0], "mine")
+    opened.captions_changed.connect(heard.append)
+    opened.records_changed.connect(lambda: heard.append("records"))
+    with qtbot.waitSignal(opened.looked):  # The folder has changed, so there is a look.
+        pass
+    assert heard == []
+
+
+def test_a_folder_that_vanishes_is_told_once(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    told: list[str] = []
+    opened.problem.connect(lambda message, _remedy: told.append(message))
+    with qtbot.waitSignal(opened.problem):
+        shutil.rmtree(folder)
+    with qtbot.waitSignal(opened.looked):
+        opened.look_again()
+    assert len(told) == 1 and folder.name in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write anywhere")
+def test_a_read_only_folder_is_said(opened: Project, folder: Path) -> None:
+    told: list[str] = []
+    opened.problem.connect(lambda message, _remedy: told.append(message))
+    folder.chmod(0o500)
+    try:
+        opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    finally:
+        folder.chmod(0o700)
+    assert told and opened.undo_name == ""
+
+
+def test_a_full_disk_in_the_middle_is_told_and_the_written_part_can_be_undone(
+    opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.contents(folder)
+    real = Path.replace
+
+    def refuse(source: Path, target: Path) -> Path:
+        if Path(target).name == "p02.txt":
+            raise OSError(28, os.strerror(28), str(target))
+        return real(source, target)
+
+    told: list[str] = []
+    opened.problem.connect(lambda message, _remedy: told.append(message))
+    monkeypatch.setattr(Path, "replace", refuse)
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    monkeypatch.undo()
+    assert len(told) == 1 and captions(opened)[:3] == ["x", "x", "1girl, number 2"]
+    opened.undo()
+    assert made.contents(folder) == before
+
+
+def test_the_dataset_file_is_written_beside_nothing_of_the_users(opened: Project, folder: Path) -> None:
+    before = made.contents(folder)
+    opened.edit_pictures("Leave out", dict.fromkeys(images(opened), OUT))
+    opened.save()
+    assert made.contents(folder) == before
+    assert len(load_dataset(dataset_file_of(folder))[0].pictures) == 6

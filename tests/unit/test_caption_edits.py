@@ -1,0 +1,114 @@
+"""Captions are written as a whole, taken back byte for byte, and never over what another program wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.dataset import caption_edits
+from core.dataset.caption_edits import Written, repeat, take_back, write_captions
+from core.dataset.records import ImageRecord
+from core.dataset.scan import scan_folder
+from tests import pictures
+
+CHINESE = "长发, 红色的眼睛"
+
+
+def folder_of(tmp_path: Path, captions: list[bytes | None]) -> tuple[ImageRecord, ...]:
+    for index, data in enumerate(captions):
+        pictures.save(tmp_path / f"p{index:03d}.png")
+        if data is not None:
+            (tmp_path / f"p{index:03d}.txt").write_bytes(data)
+    return scan_folder(tmp_path).records
+
+
+def edit(records: tuple[ImageRecord, ...], change: Callable[[str], str]) -> Written:
+    return write_captions(records, {record.path: change(record.caption or "") for record in records})
+
+
+@pytest.fixture(params=[0, 1000], ids=["many", "few"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few files are written one by one, many in a quicker way; both keep the same promises."""
+    monkeypatch.setattr(caption_edits, "_MOST_ONE_BY_ONE", request.param)
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_undo_and_redo_return_every_byte(tmp_path: Path) -> None:
+    odd = [CHINESE.encode("gbk") + b"\r\n", b"\xef\xbb\xbfa,b", b"", None, b"one\ntwo", "a, 🦊".encode()]
+    records = folder_of(tmp_path, odd)
+    before = pictures.contents(tmp_path)
+    written = edit(records, lambda text: f"{text}, smile".strip(", "))
+    after = pictures.contents(tmp_path)
+    assert len(written.changes) == len(odd) and not written.foreign and written.error is None
+    assert (tmp_path / "p000.txt").read_text(encoding="utf-8") == f"{CHINESE}, smile"
+    assert (tmp_path / "p003.txt").read_bytes() == b"smile"
+    assert len(take_back(written.changes).changes) == len(odd)
+    assert pictures.contents(tmp_path) == before
+    assert len(repeat(written.changes).changes) == len(odd)
+    assert pictures.contents(tmp_path) == after
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_what_another_program_wrote_is_left_alone(tmp_path: Path) -> None:
+    records = folder_of(tmp_path, [b"a", b"b", None])
+    (tmp_path / "p001.txt").write_bytes(b"theirs")
+    (tmp_path / "p002.txt").write_bytes(b"theirs, too")
+    written = edit(records, lambda text: f"{text}, mine".strip(", "))
+    assert [change.path.name for change in written.changes] == ["p000.txt"]
+    assert [path.name for path in written.foreign] == ["p001.txt", "p002.txt"]
+    (tmp_path / "p000.txt").write_bytes(b"theirs now")
+    undone = take_back(written.changes)
+    assert undone.changes == () and [path.name for path in undone.foreign] == ["p000.txt"]
+    assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"theirs now", b"theirs", b"theirs, too"]
+
+
+def test_a_caption_that_stays_the_same_is_not_written(tmp_path: Path) -> None:
+    records = folder_of(tmp_path, [b" a,  b \r\n", None])
+    written = edit(records, lambda text: text)
+    assert written == Written(changes=()) and (tmp_path / "p000.txt").read_bytes() == b" a,  b \r\n"
+    assert not (tmp_path / "p001.txt").exists()
+
+
+def test_the_same_text_in_another_encoding_is_written_as_utf8(tmp_path: Path) -> None:
+    records = folder_of(tmp_path, [CHINESE.encode("gbk")])
+    assert len(edit(records, lambda text: text).changes) == 1
+    assert (tmp_path / "p000.txt").read_bytes() == CHINESE.encode()
+
+
+def test_two_pictures_with_one_caption_write_it_once(tmp_path: Path) -> None:
+    pictures.save(tmp_path / "a.png")
+    pictures.save(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_bytes(b"x")
+    written = edit(scan_folder(tmp_path).records, lambda text: f"{text}, y")
+    assert len(written.changes) == 1 and (tmp_path / "a.txt").read_bytes() == b"x, y"
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_a_failure_in_the_middle_says_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = folder_of(tmp_path, [b"a", b"b", b"c"])
+    real = Path.replace
+
+    def refuse(source: Path, target: Path) -> Path:
+        if Path(target).name == "p001.txt":
+            raise OSError(28, os.strerror(28), str(target))
+        return real(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    written = edit(records, lambda text: text.upper())
+    monkeypatch.undo()
+    assert [change.path.name for change in written.changes] == ["p000.txt"]
+    assert written.error is not None and written.error.errno == 28
+    assert sorted(pictures.contents(tmp_path)) == sorted(
+        str(path) for path in ("p000.png", "p000.txt", "p001.png", "p001.txt", "p002.png", "p002.txt")
+    )
+    assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"A", b"b", b"c"]
+
+
+def test_progress_counts_up(tmp_path: Path) -> None:
+    records = folder_of(tmp_path, [b"a"] * 250)
+    heard: list[int] = []
+    write_captions(records, {record.path: "b" for record in records}, heard.append)
+    assert heard == [100, 200]

@@ -1,0 +1,124 @@
+"""Numbers about a set of pictures, and names and completion of its tags."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.dataset.captions import tag_key
+from core.dataset.edits import Crop, PictureEdits
+from core.dataset.records import ImageRecord
+from core.dataset.statistics import (
+    BucketCount,
+    Companion,
+    ConceptSum,
+    Shapes,
+    SizeBar,
+    TagCount,
+    concept_sums,
+    shape_histogram,
+    size_histogram,
+    tag_counts,
+    together_with,
+)
+from core.dataset.tag_names import NAMES, Suggestion, chinese_name, search, suggestions
+
+
+def record(name: str, concept: int = 0, repeats: int = 0, is_regularization: bool = False) -> ImageRecord:
+    path = Path(name)
+    return ImageRecord(
+        path=path, size_px=(64, 64), caption_path=path.with_suffix(".txt"), concept=concept, repeats=repeats,
+        is_regularization=is_regularization,
+    )  # fmt: skip
+
+
+def test_tags_are_counted_over_spellings_and_spelled_as_most_often() -> None:
+    captions = ["long_hair, hat", "Long Hair, smile, hat, hat", "long hair", "long hair", ""]
+    assert tag_counts(captions) == [TagCount("long hair", 4, 5), TagCount("hat", 2, 5), TagCount("smile", 1, 5)]
+    assert tag_counts([]) == []
+
+
+def test_companions_with_share_and_lift() -> None:
+    captions = ["hat, rain, coat", "Hat, rain", "coat", "coat, sun"]
+    assert together_with(captions, "hat") == [
+        Companion("rain", 2, 1.0, 2.0),
+        Companion("coat", 1, 0.5, pytest.approx(2 / 3)),
+    ]
+    assert together_with(captions, "snow") == []
+
+
+def test_sizes_in_bars_without_gaps() -> None:
+    bars = size_histogram([(512, 512), (639, 639), (1024, 1024), (300, 900), (9000, 9000)])
+    assert bars[0] == SizeBar(512, 640, 3) and bars[-1] == SizeBar(4096, None, 1)
+    assert [bar.to_px for bar in bars[:-1]] == [bar.from_px for bar in bars[1:]]
+    assert sum(bar.count for bar in bars) == 5 and SizeBar(1024, 1280, 1) in bars
+    assert size_histogram([(10, 10)]) == [SizeBar(0, 256, 1)] and size_histogram([]) == []
+
+
+def test_shapes_and_buckets() -> None:
+    sizes = [(512, 768), (500, 510), (1000, 1000), (1600, 900), (512, 768)]
+    buckets = ((512, 768), (640, 640), (768, 512), (1024, 256))
+    expected = (BucketCount((512, 768), 2), BucketCount((640, 640), 2), BucketCount((768, 512), 1))
+    assert shape_histogram(sizes, buckets) == Shapes(2, 2, 1, expected)
+    assert shape_histogram(sizes) == Shapes(2, 2, 1, ())
+
+
+def test_what_each_folder_brings_to_an_epoch() -> None:
+    records = [record("a"), record("b"), record("c"), record("d", 1, 10), record("e", 2, is_regularization=True)]
+    edits = {
+        Path("b"): PictureEdits(excluded=True),
+        Path("c"): PictureEdits(repeats=2, crops=(Crop(box=(0, 0, 9, 9)), Crop(box=(1, 1, 9, 9)))),
+    }
+    assert concept_sums(records, edits) == [
+        ConceptSum(0, 3, 7, 7 + 2 * 2, False),
+        ConceptSum(1, 1, 10, 10, False),
+        ConceptSum(2, 1, 19, 19, True),  # As often as the others, 7 + 2 + 10 without regard to crops.
+    ]
+    assert concept_sums(records, asked_repeats=3)[0] == ConceptSum(0, 3, 3, 9, False)
+    assert concept_sums([]) == []
+
+
+def test_names_are_chinese_and_each_tag_is_there_once() -> None:
+    names = json.loads(NAMES.read_text(encoding="utf-8"))
+    assert len(names) >= 600 and len({tag_key(tag) for tag in names}) == len(names)
+    assert all(name.strip() == name and not name.isascii() for name in names.values())
+
+
+def test_a_name_is_found_in_every_spelling() -> None:
+    assert chinese_name("Long_Hair") == chinese_name("long hair") == "长发"
+    assert chinese_name("^_^") and chinese_name("rose \\(x\\)") == ""
+
+
+def test_search_in_both_languages() -> None:
+    assert search("long_ha")[0] == "long hair" and "very long hair" in search("long ha")
+    assert "long hair" in search("长发") and search("长发")[0] == "long hair"
+    assert search("qqqq") == []
+
+
+COUNTS = [TagCount("smile", 9, 9), TagCount("evil smile", 8, 9), TagCount("Small_Hat", 2, 9), TagCount("cosmos", 1, 9)]
+
+
+def test_own_tags_come_first_and_beginnings_before_insides() -> None:
+    found = suggestions("sm", COUNTS, ["smirk", "small_hat", "smug_x"])
+    assert [each.tag for each in found[:6]] == ["smile", "Small_Hat", "evil smile", "cosmos", "smirk", "smug x"]
+    assert found[0] == Suggestion("smile", 9, "微笑") and found[4].count == 0
+    assert len({tag_key(each.tag) for each in found}) == len(found) <= 12
+
+
+def test_suggestions_for_nothing_typed_are_the_most_frequent_tags() -> None:
+    assert [each.tag for each in suggestions("", COUNTS, ["smirk"], limit=2)] == ["smile", "evil smile"]
+    assert len(suggestions("", COUNTS, ["smirk"])) == len(COUNTS)
+
+
+def test_suggestions_by_chinese_name_and_of_chinese_tags() -> None:
+    counts = [TagCount("smile", 3, 3), TagCount("微光", 1, 3)]
+    found = suggestions("微", counts, ["light_smile", "slightly_open_mouth"], limit=4)
+    assert [each.tag for each in found[:3]] == ["smile", "微光", "slightly open mouth"] and len(found) == 4
+    assert all("微" in each.tag + each.chinese for each in found)
+
+
+def test_faces_and_wishes_keep_their_underscores() -> None:
+    assert "^_^" in [each.tag for each in suggestions("^_", [], ["^_^"])]
+    assert suggestions("smug", [], ["smug_x"], replace_underscores=False)[0].tag == "smug_x"

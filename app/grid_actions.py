@@ -118,7 +118,7 @@ class GridActions(QObject):
         menu.addAction(tr("Turn right"), lambda: self.turn(90))
         menu.addSeparator()
         is_out = all(edit.excluded for edit in edits)
-        text = tr("Take back in") if is_out else tr("Leave out of the training")
+        text = tr("Take back in") if is_out else tr("Leave out of training")
         menu.addAction(text, self.toggle_excluded).setShortcut("Del")
         if any(edit != PictureEdits() for edit in edits):
             menu.addAction(tr("Forget all decisions"), self.forget_edits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,18 +19,19 @@ class Step:
     """One thing the user did, under the name that the window shows: all of it is taken back together.
 
     `captions` are files that were written; `pictures` maps pictures to what was decided about them (before, after);
-    `concepts` are the folders (before, after), or None when they stayed.
+    `concepts` are the folders (before, after), or None when they stayed. `num_bytes` is about the memory it holds.
     """
 
     name: str
     captions: tuple[CaptionChange, ...] = ()
     pictures: Mapping[Path, tuple[PictureEdits, PictureEdits]] = field(default_factory=dict)
     concepts: tuple[tuple[Concept, ...], tuple[Concept, ...]] | None = None
+    num_bytes: int = 0
 
-    @property
-    def num_bytes(self) -> int:
-        """About how much memory it holds."""
-        return sum(200 + len(change.before or b"") + len(change.after or b"") for change in self.captions)
+
+def bytes_of_changes(captions: Sequence[CaptionChange]) -> int:
+    """About how much memory the captions of a step hold."""
+    return sum(200 + len(change.before or b"") + len(change.after or b"") for change in captions)
 
 
 class History:

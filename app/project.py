@@ -14,10 +14,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import Background
 from app.folder_watch import FolderWatch
-from app.history import History, Step
+from app.history import History, Step, bytes_of_changes
 from core.config import TrainConfig, validated, with_values
-from core.dataset.caption_edits import Written, repeat, take_back, write_captions
-from core.dataset.captions import CaptionChange, read_caption, tidy
+from core.dataset.caption_edits import Progress, Written, repeat, take_back, write_captions
+from core.dataset.captions import CaptionChange, decode_caption, read_caption, tidy
 from core.dataset.edits import (
     UNTOUCHED,
     Concept,
@@ -352,9 +352,9 @@ class Project(QObject):
             record = now
         if tidy(text) == (record.caption or "") and not record.caption_problem:
             return True
-        written = write_captions([record], {image: tidy(text)})
+        done = _Done.of([record], write_captions([record], {image: tidy(text)}))
         name = tr("Edit the caption of {name}", name=image.name)
-        return self._take_written(Step(name=name), written, self._history.add) and not written.foreign
+        return self._take_written(Step(name=name), done, self._history.add) and not done.written.foreign
 
     def edit_captions(self, name: str, texts: Mapping[Path, str]) -> None:
         """Write the captions of many pictures as one step; beside the window when there are many.
@@ -366,13 +366,11 @@ class Project(QObject):
         if self._scan is None:
             return
         records = [record for image in texts if (record := self.record(image)) is not None]
-        texts = {image: tidy(text) for image, text in texts.items()}
-        self._write(
-            name,
-            len(records),
-            lambda progress: write_captions(records, texts, progress),
-            lambda written: self._take_written(Step(name=name), written, self._history.add),
-        )
+
+        def write(progress: Progress) -> Written:
+            return write_captions(records, {image: tidy(text) for image, text in texts.items()}, progress)
+
+        self._write(name, len(records), write, lambda done: self._take_written(Step(name=name), done, self._history.add))
 
     @property
     def undo_name(self) -> str:
@@ -392,7 +390,7 @@ class Project(QObject):
                 step.name,
                 len(step.captions),
                 lambda progress: take_back(step.captions, progress),
-                lambda written: self._take_turn(step, written, back=True),
+                lambda done: self._take_turn(step, done, back=True),
             )
 
     def redo(self) -> None:
@@ -403,15 +401,15 @@ class Project(QObject):
                 step.name,
                 len(step.captions),
                 lambda progress: repeat(step.captions, progress),
-                lambda written: self._take_turn(step, written, back=False),
+                lambda done: self._take_turn(step, done, back=False),
             )
 
-    def _take_turn(self, step: Step, written: Written, *, back: bool) -> None:
-        turned = written.changes
+    def _take_turn(self, step: Step, done: _Done, *, back: bool) -> None:
+        turned = done.written.changes
         if back:  # What `take_back` wrote, seen from before: redo needs it the other way round.
             turned = tuple(CaptionChange(change.path, change.after, change.before) for change in turned)
         if not self._take_written(
-            dataclasses.replace(step, captions=turned), written, self._history.undone if back else self._history.redone
+            dataclasses.replace(step, captions=turned), done, self._history.undone if back else self._history.redone
         ):
             return
         if step.pictures:
@@ -427,7 +425,8 @@ class Project(QObject):
             changes: What the job wrote.
         """
         if changes:
-            self._history.add(Step(name=name, captions=tuple(changes)))
+            step = Step(name=name, captions=tuple(changes), num_bytes=bytes_of_changes(changes))
+            self._history.add(step)
             self.history_changed.emit()
 
     def reload_captions(self, images: Sequence[Path]) -> None:
@@ -436,26 +435,29 @@ class Project(QObject):
         self._replace_records([_read_again(record) for record in known if record is not None])
 
     def _write(
-        self, name: str, number: int, write: Callable[[Callable[[int], None]], Written], then: Callable[[Written], Any]
+        self, name: str, number: int, write: Callable[[Progress], Written], then: Callable[[_Done], object]
     ) -> None:
         """Write captions now when they are few, else in the background, one batch after the other."""
         if self.is_writing:
             self._waiting.append(lambda: self._write(name, number, write, then))
             return
         self._num_writes += 1
+        records = self._scan.records if self._scan else ()
         if number <= MOST_AT_ONCE:
-            then(write(lambda _done: None))
+            then(_Done.of(records, write(lambda _done: None)))
             return
         self._writing = name, number
         self.writing_changed.emit(name, 0, number)
         progress = self._progressed.emit
-        self._background.start(lambda: write(progress), lambda result: self._end_writing(result, then))
+        self._background.start(
+            lambda: _Done.of(records, write(progress)), lambda result: self._end_writing(result, then)
+        )
 
     def _on_progress(self, done: int) -> None:
         if self._writing is not None:
             self.writing_changed.emit(self._writing[0], done, self._writing[1])
 
-    def _end_writing(self, result: Written | Exception, then: Callable[[Written], Any]) -> None:
+    def _end_writing(self, result: _Done | Exception, then: Callable[[_Done], object]) -> None:
         self._writing = None
         if isinstance(result, Exception):
             self._tell(result)
@@ -465,9 +467,10 @@ class Project(QObject):
         if self._waiting and not self.is_writing:
             self._waiting.popleft()()
 
-    def _take_written(self, step: Step, written: Written, keep: Callable[[Step], None]) -> bool:
+    def _take_written(self, step: Step, done: _Done, keep: Callable[[Step], None]) -> bool:
         """Take up what was written, and tell what was not. Returns False when nothing was to be kept."""
         self._num_writes += 1
+        written = done.written
         if written.error is not None:
             self._tell(written.error)
         if written.foreign:
@@ -476,12 +479,8 @@ class Project(QObject):
         if is_kept:
             captions = step.captions or written.changes
             if captions or step.pictures or step.concepts or keep != self._history.add:
-                keep(dataclasses.replace(step, captions=captions))
-        paths = {change.path for change in written.changes} | set(written.foreign)
-        if paths and self._scan is not None:
-            self._replace_records(
-                [_read_again(record) for record in self._scan.records if record.caption_path in paths]
-            )
+                keep(dataclasses.replace(step, captions=captions, num_bytes=done.num_bytes))
+        self._replace_records([record for record in done.records if record.path in self._positions])
         self.history_changed.emit()
         return is_kept
 
@@ -644,12 +643,45 @@ def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
 
 
 def _read_again(record: ImageRecord) -> ImageRecord:
+    changed_at = _changed_at(record.caption_path)
     caption, problem = read_caption(record.caption_path)
-    try:
-        changed_at = record.caption_path.stat().st_mtime
-    except OSError:
-        changed_at = 0.0
     return dataclasses.replace(record, caption=caption, caption_problem=problem, caption_changed_at=changed_at)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Done:
+    """What was written, and the pictures with what is in their caption files now."""
+
+    written: Written
+    records: tuple[ImageRecord, ...]
+    num_bytes: int
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord], written: Written) -> _Done:
+        """Look which of some pictures have other captions now. Two pictures may share one."""
+        after = {change.path: change.after for change in written.changes}
+        foreign = set(written.foreign)
+        changed = []
+        for record in records:
+            if record.caption_path in foreign:
+                changed.append(_read_again(record))
+            elif record.caption_path in after:
+                changed.append(_with_caption(record, after[record.caption_path]))
+        return cls(written, tuple(changed), bytes_of_changes(written.changes))
+
+
+def _with_caption(record: ImageRecord, data: bytes | None) -> ImageRecord:
+    caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
+    return dataclasses.replace(
+        record, caption=caption, caption_problem=problem, caption_changed_at=_changed_at(record.caption_path)
+    )
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _says_something(content: DatasetFile) -> bool:

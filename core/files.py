@@ -32,11 +32,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
+def put_in_place(temporary: Path | str, path: Path) -> None:
     """Rename over the target. On Windows a virus scanner or a reader may hold it for a moment: it is tried again."""
     for attempt in range(_REPLACE_ATTEMPTS):
         try:
-            temporary.replace(path)
+            os.replace(temporary, path)  # noqa: PTH105 - paths as text, too
             return
         except PermissionError:
             if sys.platform != "win32" or attempt == _REPLACE_ATTEMPTS - 1:

@@ -367,7 +367,7 @@ class DatasetTab(QWidget):
 
     def _apply_filter(self) -> None:
         self.editor.flush()
-        shown = self.editor.record
+        shown = self.editor.images
         self.grid.images.set_filter(
             predicate_of(self.filter.query, self.filter.only, self._project, self.plans, self.doctor.problems_of)
         )
@@ -375,7 +375,7 @@ class DatasetTab(QWidget):
         self._show_view()
 
     def _apply_order(self) -> None:
-        shown = self.editor.record
+        shown = self.editor.images
         self.grid.images.set_order(self._order_key(self.filter.order))
         self._restore_selection(shown)
         self._project.set_view({"order": self.filter.order})
@@ -400,14 +400,11 @@ class DatasetTab(QWidget):
         else:
             self.editor.set_record(self.grid.current())
 
-    def _restore_selection(self, before: ImageRecord | None) -> None:
-        if before is None or not self.grid.select(before.path):
-            if self.grid.images.rowCount():
-                self.grid.select_first()
-            else:
-                self.editor.set_record(None)
-        elif (record := self._project.record(before.path)) is not None:
-            self.editor.refresh(record)
+    def _restore_selection(self, before: tuple[Path, ...]) -> None:
+        """Select what was selected before, as far as it is shown, else the first picture."""
+        if not self.grid.select_images(before):
+            self.grid.select_first()
+        self._show_selection()
 
     # What the project says
 
@@ -475,11 +472,10 @@ class DatasetTab(QWidget):
         scan = self._project.scan
         if scan is None:
             return
-        shown = self.editor.record
+        shown = self.editor.images
+        if not shown and (last := self._project.view.get("picture")):
+            shown = (Path(str(last)),)
         self.grid.images.set_records(scan.records)
-        if shown is None and (last := self._project.view.get("picture")):
-            self.grid.select(Path(str(last)))
-            shown = self.grid.current()
         self._restore_selection(shown)
         self._show_counts()
         self._show_view()
@@ -490,8 +486,10 @@ class DatasetTab(QWidget):
         records = [record for image in images if (record := self._project.record(image)) is not None]
         self.grid.images.update_records(records)
         shown = self.editor.record
-        if shown is not None and shown.path in set(images) and (now := self._project.record(shown.path)) is not None:
+        if shown is not None and (now := self._project.record(shown.path)) is not None:
             self.editor.refresh(now)
+        elif shown is None and self.editor.images:
+            self._show_selection()
         if not self._counting.isActive():
             self._counting.start()
 

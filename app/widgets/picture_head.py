@@ -18,7 +18,7 @@ from app.wording import size_text
 from core.dataset.records import ImageRecord
 from core.text import tr
 
-PREVIEW_MIN, PREVIEW_MIN_NARROW = 90, 24
+PREVIEW_MIN, PREVIEW_MIN_NARROW = 60, 24
 ONE, SEVERAL, OTHER = range(3)
 """What the preview shows: the picture, a stack of several, or the widget of `set_preview`."""
 

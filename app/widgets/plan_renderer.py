@@ -73,6 +73,9 @@ class PlanRenderer(QObject):
         request, newer = self._running, self._waiting
         assert request is not None
         self._running = self._waiting = None
+        if not isinstance(result, Exception):
+            record, source = request.record, result.source
+            self._kept = (record.path, record.changed_at, source) if source and self._keeps else None
         if newer is not None:
             self._start(newer)
         if isinstance(result, Exception):
@@ -82,8 +85,6 @@ class PlanRenderer(QObject):
             name = request.record.path.name
             self.failed.emit(request, str(known) if known else tr("{name} cannot be shown.", name=name))
             return
-        record, source = request.record, result.source
-        self._kept = (record.path, record.changed_at, source) if source and self._keeps else None
         images = tuple(
             QImage(pixels, *size, size[0] * 3, QImage.Format.Format_RGB888).copy() for size, pixels in result.pictures
         )

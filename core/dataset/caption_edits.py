@@ -13,6 +13,7 @@ from core.dataset.records import ImageRecord
 from core.files import put_in_place, write_bytes
 
 _MOST_ONE_BY_ONE = 50
+_TOLD_EVERY = 250
 
 Progress = Callable[[int], None]
 
@@ -102,7 +103,7 @@ def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
             changes.append(CaptionChange(step.path, before, step.after))
         except OSError as error:
             return Written(changes=tuple(changes), foreign=tuple(foreign), error=error)
-        if progress is not None and done % 100 == 0:
+        if progress is not None and done % _TOLD_EVERY == 0:
             progress(done)
     return Written(changes=tuple(changes), foreign=tuple(foreign))
 
@@ -122,7 +123,8 @@ def _put(path: Path, data: bytes | None) -> None:
     if data is None:
         path.unlink(missing_ok=True)
         return
-    temporary = path.parent / f".kiln-{os.getpid()}-{threading.get_ident()}.tmp"
+    # Names as text: making a `Path` takes as long as writing the file.
+    temporary = os.path.join(os.path.dirname(path), f".kiln-{os.getpid()}-{threading.get_ident()}.tmp")  # noqa: PTH118, PTH120
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
         try:
@@ -133,5 +135,5 @@ def _put(path: Path, data: bytes | None) -> None:
             os.close(handle)
         put_in_place(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise

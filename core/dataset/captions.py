@@ -103,7 +103,8 @@ class CaptionChange:
 def bytes_of(path: Path) -> bytes | None:
     """What a file holds, or None when there is no such file."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast for thousands of small files
+            return file.read()
     except FileNotFoundError:
         return None
 

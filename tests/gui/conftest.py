@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # Before anything of Qt is imported.
 
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,10 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
         theme.apply(qapp, "light")
     gc.disable()
     yield
+    # No thread of a test outlives it: where it allocates last, the collector could end Qt's objects in it.
+    for thread in threading.enumerate():
+        if thread.name == "background":
+            thread.join(20)
     # Qt's objects must end in this thread; the collector would end them in whichever thread it happens to run.
     qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     gc.collect()

@@ -248,16 +248,16 @@ def test_a_full_disk_in_the_middle_is_told_and_the_written_part_can_be_undone(
     opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = made.contents(folder)
-    real = Path.replace
+    real = os.replace
 
-    def refuse(source: Path, target: Path) -> Path:
+    def refuse(source: Path, target: Path) -> None:
         if Path(target).name == "p02.txt":
             raise OSError(28, os.strerror(28), str(target))
-        return real(source, target)
+        real(source, target)
 
     told: list[str] = []
     opened.problem.connect(lambda message, _remedy: told.append(message))
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
     monkeypatch.undo()
     assert len(told) == 1 and captions(opened)[:3] == ["x", "x", "1girl, number 2"]

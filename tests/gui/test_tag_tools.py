@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,15 +40,6 @@ CAPTIONS = (
     b"miru, 1girl, solo, standing, smile",
     b"A girl stands in a garden. She smiles at the viewer.",
 )
-
-
-@pytest.fixture(autouse=True)
-def threads_end(isolated: None) -> Iterator[None]:
-    """No thread of a test outlives it: where it allocates last, the collector could end Qt's objects in it."""
-    yield
-    for thread in threading.enumerate():
-        if thread.name == "background":
-            thread.join(20)
 
 
 @pytest.fixture

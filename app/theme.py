@@ -306,7 +306,7 @@ QPushButton[role="segment"] {
     background: transparent; border: 1px solid transparent; border-radius: ${radius}px; padding: 0 12px;
     min-height: 30px; color: $muted; font-weight: 500;
 }
-QPushButton[role="segment"][narrow="true"] { padding: 5px 7px; }
+QPushButton[role="segment"][narrow="true"] { padding: 0 7px; }
 QPushButton[role="segment"]:hover { background: $hover; color: $text; }
 QPushButton[role="segment"]:checked { background: $accent_soft; color: $text; font-weight: 600; }
 QPushButton[role="segment"]:focus { border-color: $border_strong; }

@@ -19,6 +19,7 @@ from app.widgets import thumbnails
 from app.widgets.caption_editor import MODE_KEY
 from app.widgets.card import two_lines
 from app.widgets.thumbnails import PictureKey, PixmapCache, ThumbnailLoader, read_picture
+from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord, Scan
 from core.runner import LocalRun
 
@@ -450,6 +451,21 @@ def test_five_thousand_pictures_load_only_what_is_seen(qtbot: QtBot, open_tab: D
     open_tab.grid.viewport().repaint()
     assert open_tab.grid.images.rowCount() == 5000
     assert 0 < len(set(asked)) < 60
+
+
+def test_as_trained_shows_grid_and_picture_as_the_trainer_sees_them(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project
+) -> None:
+    preview = open_tab.findChild(TrainedPreview)
+    assert preview is not None and not preview.isVisible()
+    qtbot.mouseClick(open_tab.filter.trained_button, Qt.MouseButton.LeftButton)
+    assert open_tab.grid.is_as_trained and preview.isVisible() and project.view["as_trained"] is True
+    qtbot.waitUntil(lambda: len(preview.images) == 1)
+    first = preview.images
+    open_tab.grid.move_by(1)
+    qtbot.waitUntil(lambda: len(preview.images) == 1 and preview.images != first)
+    qtbot.mouseClick(open_tab.editor.head.as_trained_button, Qt.MouseButton.LeftButton)
+    assert not open_tab.grid.is_as_trained and not open_tab.filter.trained_button.isChecked()
 
 
 def test_drops_are_left_to_the_window(open_tab: DatasetTab) -> None:

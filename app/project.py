@@ -13,18 +13,28 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import Background
+from app.dataset_reading import (
+    Done,
+    Look,
+    Opened,
+    folders_of,
+    look,
+    open_dataset,
+    read_again,
+    same_caption,
+    says_something,
+)
 from app.folder_watch import FolderWatch
 from app.history import History, Step, bytes_of_changes
 from core.config import TrainConfig, validated, with_values
 from core.dataset.caption_edits import Progress, Written, repeat, take_back, write_captions
-from core.dataset.captions import CaptionChange, decode_caption, read_caption, tidy
+from core.dataset.captions import CaptionChange, tidy
 from core.dataset.edits import (
     UNTOUCHED,
     Concept,
     DatasetFile,
     PictureEdits,
     dataset_file_of,
-    load_dataset,
     save_dataset,
 )
 from core.dataset.records import ImageRecord, Scan
@@ -216,12 +226,12 @@ class Project(QObject):
             self._save_content()
         known = self._known() if is_same else {}
         self._background.start(
-            lambda: _open(folder, content, extension, known),
+            lambda: open_dataset(folder, content, extension, known),
             lambda result: self._take_scan(generation, is_chosen, result),
         )
         self.scanning_changed.emit(True)
 
-    def _take_scan(self, generation: int, is_chosen: bool, result: _Opened | Exception) -> None:
+    def _take_scan(self, generation: int, is_chosen: bool, result: Opened | Exception) -> None:
         if generation != self._generation:
             return  # Another folder was opened in the meantime.
         self._pending = None
@@ -265,7 +275,7 @@ class Project(QObject):
             scan = dataclasses.replace(scan, pictures=self._decisions())
         self._scan = scan
         self._positions = {record.path: row for row, record in enumerate(scan.records)}
-        self._watch.watch(dict.fromkeys([concept.folder for concept in self.concepts] + _folders_of(scan)))
+        self._watch.watch(dict.fromkeys([concept.folder for concept in self.concepts] + folders_of(scan)))
 
     def _known(self) -> dict[Path, ImageRecord]:
         return {record.path: record for record in self._scan.records} if self._scan else {}
@@ -280,11 +290,11 @@ class Project(QObject):
         scan, content, extension = self._scan, self._content, self._config.dataset.caption_extension
         num_writes, generation = self._num_writes, self._generation
         self._background.start(
-            lambda: _look(scan, content, extension),
+            lambda: look(scan, content, extension),
             lambda result: self._take_look(num_writes, generation, result),
         )
 
-    def _take_look(self, num_writes: int, generation: int, result: _Look | Exception) -> None:
+    def _take_look(self, num_writes: int, generation: int, result: Look | Exception) -> None:
         self._is_looking = False
         if generation != self._generation or self._scan is None:
             return
@@ -344,7 +354,7 @@ class Project(QObject):
         record = self.record(image)
         if record is None or self.is_writing:
             return False
-        now = _read_again(record)
+        now = read_again(record)
         if not same_caption(now, record):
             self._replace_records([now])
             if tidy(text) != (now.caption or ""):
@@ -352,7 +362,7 @@ class Project(QObject):
             record = now
         if tidy(text) == (record.caption or "") and not record.caption_problem:
             return True
-        done = _Done.of([record], write_captions([record], {image: tidy(text)}))
+        done = Done.of([record], write_captions([record], {image: tidy(text)}))
         name = tr("Edit the caption of {name}", name=image.name)
         return self._take_written(Step(name=name), done, self._history.add) and not done.written.foreign
 
@@ -370,7 +380,9 @@ class Project(QObject):
         def write(progress: Progress) -> Written:
             return write_captions(records, {image: tidy(text) for image, text in texts.items()}, progress)
 
-        self._write(name, len(records), write, lambda done: self._take_written(Step(name=name), done, self._history.add))
+        self._write(
+            name, len(records), write, lambda done: self._take_written(Step(name=name), done, self._history.add)
+        )
 
     @property
     def undo_name(self) -> str:
@@ -404,7 +416,7 @@ class Project(QObject):
                 lambda done: self._take_turn(step, done, back=False),
             )
 
-    def _take_turn(self, step: Step, done: _Done, *, back: bool) -> None:
+    def _take_turn(self, step: Step, done: Done, *, back: bool) -> None:
         turned = done.written.changes
         if back:  # What `take_back` wrote, seen from before: redo needs it the other way round.
             turned = tuple(CaptionChange(change.path, change.after, change.before) for change in turned)
@@ -432,10 +444,10 @@ class Project(QObject):
     def reload_captions(self, images: Sequence[Path]) -> None:
         """Read the captions of some pictures from disk again, after something wrote them."""
         known = (self.record(image) for image in images)
-        self._replace_records([_read_again(record) for record in known if record is not None])
+        self._replace_records([read_again(record) for record in known if record is not None])
 
     def _write(
-        self, name: str, number: int, write: Callable[[Progress], Written], then: Callable[[_Done], object]
+        self, name: str, number: int, write: Callable[[Progress], Written], then: Callable[[Done], object]
     ) -> None:
         """Write captions now when they are few, else in the background, one batch after the other."""
         if self.is_writing:
@@ -444,20 +456,20 @@ class Project(QObject):
         self._num_writes += 1
         records = self._scan.records if self._scan else ()
         if number <= MOST_AT_ONCE:
-            then(_Done.of(records, write(lambda _done: None)))
+            then(Done.of(records, write(lambda _done: None)))
             return
         self._writing = name, number
         self.writing_changed.emit(name, 0, number)
         progress = self._progressed.emit
         self._background.start(
-            lambda: _Done.of(records, write(progress)), lambda result: self._end_writing(result, then)
+            lambda: Done.of(records, write(progress)), lambda result: self._end_writing(result, then)
         )
 
     def _on_progress(self, done: int) -> None:
         if self._writing is not None:
             self.writing_changed.emit(self._writing[0], done, self._writing[1])
 
-    def _end_writing(self, result: _Done | Exception, then: Callable[[_Done], object]) -> None:
+    def _end_writing(self, result: Done | Exception, then: Callable[[Done], object]) -> None:
         self._writing = None
         if isinstance(result, Exception):
             self._tell(result)
@@ -467,7 +479,7 @@ class Project(QObject):
         if self._waiting and not self.is_writing:
             self._waiting.popleft()()
 
-    def _take_written(self, step: Step, done: _Done, keep: Callable[[Step], None]) -> bool:
+    def _take_written(self, step: Step, done: Done, keep: Callable[[Step], None]) -> bool:
         """Take up what was written, and tell what was not. Returns False when nothing was to be kept."""
         self._num_writes += 1
         written = done.written
@@ -538,7 +550,7 @@ class Project(QObject):
         content, dataset = self._content, config.dataset
         edits = dataset.edits
         if content is not None and self._keeps_content and dataset.folder == content.concepts[0].folder:
-            edits = dataset_file_of(dataset.folder) if _says_something(content) else Path()
+            edits = dataset_file_of(dataset.folder) if says_something(content) else Path()
         elif edits != Path() and dataset.folder != self._config.dataset.folder:
             edits = Path()  # It was about the folder of before.
         return config if edits == dataset.edits else with_values(config, {"dataset.edits": edits})
@@ -634,131 +646,3 @@ def _dumped(config: TrainConfig | None) -> dict[str, Any] | None:
 
 def _read(values: dict[str, Any] | None) -> TrainConfig | None:
     return validated(values) if values else None
-
-
-def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
-    """Whether two records of a picture hold the same caption; a missing one is the same as an empty one."""
-    unreadable = [record.caption is None and bool(record.caption_problem) for record in (one, other)]
-    return (one.caption or "") == (other.caption or "") and unreadable[0] == unreadable[1]
-
-
-def _read_again(record: ImageRecord) -> ImageRecord:
-    changed_at = _changed_at(record.caption_path)
-    caption, problem = read_caption(record.caption_path)
-    return dataclasses.replace(record, caption=caption, caption_problem=problem, caption_changed_at=changed_at)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Done:
-    """What was written, and the pictures with what is in their caption files now."""
-
-    written: Written
-    records: tuple[ImageRecord, ...]
-    num_bytes: int
-
-    @classmethod
-    def of(cls, records: Sequence[ImageRecord], written: Written) -> _Done:
-        """Look which of some pictures have other captions now. Two pictures may share one."""
-        after = {change.path: change.after for change in written.changes}
-        foreign = set(written.foreign)
-        changed = []
-        for record in records:
-            if record.caption_path in foreign:
-                changed.append(_read_again(record))
-            elif record.caption_path in after:
-                changed.append(_with_caption(record, after[record.caption_path]))
-        return cls(written, tuple(changed), bytes_of_changes(written.changes))
-
-
-def _with_caption(record: ImageRecord, data: bytes | None) -> ImageRecord:
-    caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
-    return dataclasses.replace(
-        record, caption=caption, caption_problem=problem, caption_changed_at=_changed_at(record.caption_path)
-    )
-
-
-def _changed_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _says_something(content: DatasetFile) -> bool:
-    """Whether a dataset file holds more than the name of one folder."""
-    return bool(content.pictures) or content.concepts != (Concept(folder=content.concepts[0].folder),)
-
-
-def _folders_of(scan: Scan) -> list[Path]:
-    return list(dict.fromkeys(record.path.parent for record in scan.records))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    """A dataset as it was opened. `is_kept` is False when its file must not be written over."""
-
-    scan: Scan
-    content: DatasetFile
-    is_new: bool
-    is_kept: bool = True
-    notice: str = ""
-
-
-def _open(folder: Path, content: DatasetFile | None, extension: str, known: Mapping[Path, ImageRecord]) -> _Opened:
-    """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
-    from core.dataset.edits import dataset_of
-    from core.dataset.scan import scan_dataset
-
-    notice, is_kept, is_new = "", True, content is None
-    if content is None:
-        content, is_kept, notice = _content_of(folder)
-    scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
-    return _Opened(scan=scan, content=content, is_new=is_new, is_kept=is_kept, notice=notice)
-
-
-def _content_of(folder: Path) -> tuple[DatasetFile, bool, str]:
-    """What was decided about a folder, whether that may be written over, and a sentence when something is wrong."""
-    path = dataset_file_of(folder)
-    fresh = DatasetFile(concepts=(Concept(folder=folder),))
-    try:
-        content, notice = load_dataset(path)
-        return content, True, notice
-    except UserError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return fresh, True, ""
-        if error.__cause__ is None:  # From a newer version: it is good, only not for this one.
-            return fresh, False, f"{error.message} {error.remedy}"
-        with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".damaged.json"))
-        return fresh, True, error.message
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What other programs changed: other pictures (a new scan), or only captions."""
-
-    scan: Scan | None = None
-    captions: tuple[ImageRecord, ...] = ()
-
-
-def _look(scan: Scan, content: DatasetFile, extension: str) -> _Look:
-    from core.dataset.edits import dataset_of
-    from core.dataset.scan import scan_dataset
-
-    known = {record.path: record for record in scan.records}
-    try:
-        now = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
-    except UserError:
-        if scan.folder.is_dir():  # The last picture was taken out.
-            return _Look(scan=dataclasses.replace(scan, records=(), problems=()))
-        raise
-    if [_without_caption(record) for record in now.records] != [_without_caption(record) for record in scan.records]:
-        return _Look(scan=now)
-    if now.problems != scan.problems:
-        return _Look(scan=now)
-    pairs = zip(now.records, scan.records, strict=True)
-    return _Look(captions=tuple(new for new, old in pairs if not same_caption(new, old)))
-
-
-def _without_caption(record: ImageRecord) -> tuple[object, ...]:
-    return record.path, record.size_px, record.changed_at, record.num_bytes, record.caption_path

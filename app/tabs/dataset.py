@@ -37,6 +37,7 @@ from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
 from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord, Scan
 from core.dataset.statistics import repeats_per_epoch
+from core.dataset.tag_cache import tags_of
 from core.jobs import Job
 from core.runner import ChildRun, Run
 from core.text import tr
@@ -87,6 +88,14 @@ class DatasetTab(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self._busy)
         layout.addWidget(self._pages, 1)
+        # The grid sorts anew only when it is given another function.
+        self._orders: dict[Order, Callable[[ImageRecord], Any] | None] = {
+            "name": None,
+            "pixels": lambda record: record.size_px[0] * record.size_px[1],
+            "tags": lambda record: len(tags_of(record.caption or "")),
+            "problems": self._num_findings,
+            "changed": lambda record: -record.changed_at,
+        }
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
         project.scanning_changed.connect(self._on_scanning_changed)
@@ -341,7 +350,9 @@ class DatasetTab(QWidget):
         self._project.save()
         if self.export_dialog is None:
             self.export_dialog = ExportDialog(self._project, self._make_run, self)
-        self.export_dialog.open()
+        self.export_dialog.show()
+        self.export_dialog.raise_()
+        self.export_dialog.activateWindow()
 
     def show_keys(self) -> None:
         """Show all keys of this page."""
@@ -378,18 +389,12 @@ class DatasetTab(QWidget):
 
     def _apply_order(self) -> None:
         shown = self.editor.images
-        self.grid.images.set_order(self._order_key(self.filter.order))
+        self.grid.images.set_order(self._orders[self.filter.order])
         self._restore_selection(shown)
         self._project.set_view({"order": self.filter.order})
 
-    def _order_key(self, order: Order) -> Callable[[ImageRecord], Any] | None:
-        keys: dict[Order, Callable[[ImageRecord], Any]] = {
-            "pixels": lambda record: record.size_px[0] * record.size_px[1],
-            "tags": lambda record: (record.caption or "").count(","),
-            "problems": lambda record: -len(self.doctor.findings_of(record.path)),
-            "changed": lambda record: -record.changed_at,
-        }
-        return keys.get(order)
+    def _num_findings(self, record: ImageRecord) -> int:
+        return -len(self.doctor.findings_of(record.path))
 
     def _on_selection_changed(self, images: tuple[Path, ...]) -> None:
         self.scopes.set_selected(images)
@@ -458,7 +463,7 @@ class DatasetTab(QWidget):
         self.grid.images.set_filter(None)
         view = self._project.view
         self.filter.set_order(str(view.get("order", "name")))
-        self.grid.images.set_order(self._order_key(self.filter.order))
+        self.grid.images.set_order(self._orders[self.filter.order])
         self.filter.trained_button.setChecked(bool(view.get("as_trained", False)))
         self.header.set_path(self._project.folder)
         self.header.demo_button.setVisible(self._project.folder != demo_folder())
@@ -577,8 +582,9 @@ class DatasetTab(QWidget):
         self.side.retranslate()
         self.grid.retranslate()
         self.doctor.retranslate()
-        if self.crop_editor is not None:
-            self.crop_editor.retranslate()
+        for tool in (self.crop_editor, self.export_dialog):
+            if tool is not None:
+                tool.retranslate()
         self._show_history()
         self._show_counts()
         self._show_view()

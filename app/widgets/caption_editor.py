@@ -10,7 +10,8 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QStackedWidget, QWidget
 
 from app import theme
-from app.project import Project, same_caption
+from app.dataset_reading import same_caption
+from app.project import Project
 from app.settings import Settings
 from app.tag_index import TagIndex
 from app.widgets.caption_text import CaptionText, Conflict

@@ -1,0 +1,150 @@
+"""What the project does beside the window: read a dataset, look for changes, find out what was written. No Qt here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.history import bytes_of_changes
+from core.dataset.caption_edits import Written
+from core.dataset.captions import decode_caption, read_caption
+from core.dataset.edits import Concept, DatasetFile, dataset_file_of, dataset_of, load_dataset
+from core.dataset.records import ImageRecord, Scan
+from core.errors import UserError
+
+
+def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
+    """Whether two records of a picture hold the same caption; a missing one is the same as an empty one."""
+    unreadable = [record.caption is None and bool(record.caption_problem) for record in (one, other)]
+    return (one.caption or "") == (other.caption or "") and unreadable[0] == unreadable[1]
+
+
+def read_again(record: ImageRecord) -> ImageRecord:
+    """A picture with what is in its caption file now."""
+    changed_at = _changed_at(record.caption_path)
+    caption, problem = read_caption(record.caption_path)
+    return dataclasses.replace(record, caption=caption, caption_problem=problem, caption_changed_at=changed_at)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """What was written, and the pictures with what is in their caption files now."""
+
+    written: Written
+    records: tuple[ImageRecord, ...]
+    num_bytes: int
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord], written: Written) -> Done:
+        """Look which of some pictures have other captions now. Two pictures may share one."""
+        after = {change.path: change.after for change in written.changes}
+        foreign = set(written.foreign)
+        changed = []
+        for record in records:
+            if record.caption_path in foreign:
+                changed.append(read_again(record))
+            elif record.caption_path in after:
+                changed.append(_with_caption(record, after[record.caption_path]))
+        return cls(written, tuple(changed), bytes_of_changes(written.changes))
+
+
+def _with_caption(record: ImageRecord, data: bytes | None) -> ImageRecord:
+    caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
+    return dataclasses.replace(
+        record, caption=caption, caption_problem=problem, caption_changed_at=_changed_at(record.caption_path)
+    )
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def says_something(content: DatasetFile) -> bool:
+    """Whether a dataset file holds more than the name of one folder."""
+    return bool(content.pictures) or content.concepts != (Concept(folder=content.concepts[0].folder),)
+
+
+def folders_of(scan: Scan) -> list[Path]:
+    """The folders that the pictures lie in, each once."""
+    return list(dict.fromkeys(record.path.parent for record in scan.records))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A dataset as it was opened. `is_kept` is False when its file must not be written over."""
+
+    scan: Scan
+    content: DatasetFile
+    is_new: bool
+    is_kept: bool = True
+    notice: str = ""
+
+
+def open_dataset(
+    folder: Path, content: DatasetFile | None, extension: str, known: Mapping[Path, ImageRecord]
+) -> Opened:
+    """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
+    from core.dataset.scan import scan_dataset
+
+    notice, is_kept, is_new = "", True, content is None
+    if content is None:
+        content, is_kept, notice = _content_of(folder)
+    scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    return Opened(scan=scan, content=content, is_new=is_new, is_kept=is_kept, notice=notice)
+
+
+def _content_of(folder: Path) -> tuple[DatasetFile, bool, str]:
+    """What was decided about a folder, whether that may be written over, and a sentence when something is wrong."""
+    path = dataset_file_of(folder)
+    fresh = DatasetFile(concepts=(Concept(folder=folder),))
+    try:
+        content, notice = load_dataset(path)
+        return content, True, notice
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return fresh, True, ""
+        if error.__cause__ is None:  # From a newer version: it is good, only not for this one.
+            return fresh, False, f"{error.message} {error.remedy}"
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".damaged.json"))
+        return fresh, True, error.message
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What other programs changed: other pictures (a new scan), or only captions."""
+
+    scan: Scan | None = None
+    captions: tuple[ImageRecord, ...] = ()
+
+
+def look(scan: Scan, content: DatasetFile, extension: str) -> Look:
+    """Compare what is on the disk with what is known of it.
+
+    Raises:
+        UserError: The folder is gone or cannot be read.
+    """
+    from core.dataset.scan import scan_dataset
+
+    known = {record.path: record for record in scan.records}
+    try:
+        now = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    except UserError:
+        if scan.folder.is_dir():  # The last picture was taken out.
+            return Look(scan=dataclasses.replace(scan, records=(), problems=()))
+        raise
+    if [_without_caption(record) for record in now.records] != [_without_caption(record) for record in scan.records]:
+        return Look(scan=now)
+    if now.problems != scan.problems:
+        return Look(scan=now)
+    pairs = zip(now.records, scan.records, strict=True)
+    return Look(captions=tuple(new for new, old in pairs if not same_caption(new, old)))
+
+
+def _without_caption(record: ImageRecord) -> tuple[object, ...]:
+    return record.path, record.size_px, record.changed_at, record.num_bytes, record.caption_path

@@ -21,7 +21,6 @@ from core.dataset.fitting import FitOptions
 from core.dataset.images import EXTENSIONS
 from core.dataset.records import Box, Scan
 from core.dataset.tokens import counter_for
-from core.errors import details, explain
 from core.events import Failed, Finished, PicturesMeasured, StageProgress
 from core.jobs import CheckJob, Job
 from core.runner import ChildRun, Run
@@ -331,11 +330,7 @@ class Doctor(QObject):
         if folder != self._project.folder:
             return
         if isinstance(result, Exception):
-            known = explain(result)
-            if known is None:
-                self._project.crashed.emit(details(result))
-            else:
-                self._project.problem.emit(known.message, known.remedy)
+            self._project.tell(result)
             return
         self._judgement = result
         self._is_judged = True

@@ -17,7 +17,7 @@ from app.widgets.picture_actions import set_excluded
 from core.dataset.edits import PictureEdits, Turn
 from core.dataset.fitting import turned_edits
 from core.dataset.records import Scan
-from core.errors import UserError, details
+from core.errors import UserError
 from core.text import tr
 
 MOST_TOLD = 3  # of the files that could not be moved; they have the same cause as a rule
@@ -95,7 +95,7 @@ class GridActions(QObject):
 
     def _on_trashed(self, result: list[UserError] | Exception) -> None:
         if isinstance(result, Exception):
-            self._project.crashed.emit(details(result))
+            self._project.tell(result)
         else:
             for error in result[:MOST_TOLD]:
                 self._project.problem.emit(error.message, error.remedy)

@@ -190,7 +190,7 @@ class Project(QObject):
             pictures = copy_demo(demo_folder())
             config = demo_config(pictures, output)
         except (UserError, OSError) as error:
-            self._tell(error)
+            self.tell(error)
             return
         before = self._before_demo or (self._config, self._chosen)
         self.set_config(config, chosen=config)
@@ -237,7 +237,7 @@ class Project(QObject):
         self._pending = None
         self.scanning_changed.emit(False)
         if isinstance(result, Exception):
-            self._tell(result)
+            self.tell(result)
             return
         is_new = self._scan is None or self._scan.folder != result.scan.folder
         if result.is_new:
@@ -300,7 +300,7 @@ class Project(QObject):
             return
         if isinstance(result, Exception):
             if str(result) != self._last_trouble:  # Told once, not with every look.
-                self._tell(result)
+                self.tell(result)
             self._last_trouble = str(result)
             self.looked.emit()
             return
@@ -472,7 +472,7 @@ class Project(QObject):
     def _end_writing(self, result: Done | Exception, then: Callable[[Done], object]) -> None:
         self._writing = None
         if isinstance(result, Exception):
-            self._tell(result)
+            self.tell(result)
         else:
             then(result)
         self.writing_changed.emit("", 0, 0)
@@ -484,7 +484,7 @@ class Project(QObject):
         self._num_writes += 1
         written = done.written
         if written.error is not None:
-            self._tell(written.error)
+            self.tell(written.error)
         if written.foreign:
             self._tell_foreign(written.foreign)
         is_kept = written.error is None or bool(written.changes)
@@ -583,7 +583,7 @@ class Project(QObject):
             save_dataset(dataset_file_of(self._content.concepts[0].folder), self._content)
             self._is_content_saved = True
         except OSError as error:
-            self._tell(error)
+            self.tell(error)
 
     # Memory between sessions
 
@@ -601,7 +601,7 @@ class Project(QObject):
         try:
             write_text(self._store, json.dumps(values, ensure_ascii=False, indent=2))
         except OSError as error:
-            self._tell(error)
+            self.tell(error)
 
     def _load(self) -> None:
         if not self._store.exists():
@@ -627,7 +627,8 @@ class Project(QObject):
             tr("The old file was kept as {path}.", path=kept),
         )
 
-    def _tell(self, error: BaseException) -> None:
+    def tell(self, error: BaseException) -> None:
+        """Tell the user of an error: in one sentence with its remedy when it is known, else as a crash."""
         known = explain(error)
         if known is None:
             self.crashed.emit(details(error))

@@ -33,6 +33,7 @@ class TagIndex(QObject):
         self._counts: list[TagCount] = []
         self._by_key: dict[str, TagCount] = {}
         self._has_underscores = False
+        self._tagger_tags: tuple[str, ...] = ()
         self._users: weakref.WeakSet[QWidget] = weakref.WeakSet()
         self._is_stale = True
         self._latest = Latest(self)
@@ -63,7 +64,13 @@ class TagIndex(QObject):
 
     def suggestions(self, prefix: str, limit: int = 12) -> list[Suggestion]:
         """What the beginning of a tag may become; new tags are spelled with underscores where the set does so."""
-        return suggestions(prefix, self._counts, limit=limit, replace_underscores=not self._has_underscores)
+        return suggestions(
+            prefix, self._counts, self._tagger_tags, limit=limit, replace_underscores=not self._has_underscores
+        )
+
+    def set_tagger_tags(self, tags: tuple[str, ...]) -> None:
+        """Suggest what the tagger knows, too, behind the tags of the set."""
+        self._tagger_tags = tags
 
     def serve(self, widget: QWidget) -> None:
         """Keep the counts right while a widget can be seen."""

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import theme
+from app.background import Background
 from app.doctor import Doctor
 from app.fit_plans import FitPlans
 from app.grid_actions import GridActions
@@ -25,6 +26,7 @@ from app.grid_filter import Only, predicate_of
 from app.project import Project, demo_folder
 from app.scopes import Scopes
 from app.settings import Settings
+from app.tag_index import TagIndex
 from app.widgets.caption_editor import CaptionEditor
 from app.widgets.card import button
 from app.widgets.dataset_header import DatasetHeader
@@ -33,6 +35,7 @@ from app.widgets.filter_bar import FilterBar, Order
 from app.widgets.image_grid import MIN_CELL, ImageGrid
 from app.widgets.item_models import is_captioned
 from app.widgets.side_panel import SidePanel
+from app.widgets.tag_options import remembered_options
 from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
 from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord, Scan
@@ -96,6 +99,8 @@ class DatasetTab(QWidget):
             "problems": self._num_findings,
             "changed": lambda record: -record.changed_at,
         }
+        self._background = Background(self)
+        self._suggested_tagger: Path | None = None
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
         project.scanning_changed.connect(self._on_scanning_changed)
@@ -419,6 +424,19 @@ class DatasetTab(QWidget):
         """Other programs may have written captions in the meantime."""
         super().showEvent(event)
         self._project.look_again()
+        self._suggest_tagger_tags()
+
+    def _suggest_tagger_tags(self) -> None:
+        """Let the tags of the chosen tagger be suggested; one whose list cannot be read says so when it is used."""
+        tagger = remembered_options(self._settings).tagger
+        if tagger == self._suggested_tagger:
+            return
+        self._suggested_tagger = tagger
+
+        def take(result: tuple[str, ...] | Exception) -> None:
+            TagIndex.of(self._project).set_tagger_tags(() if isinstance(result, Exception) else result)
+
+        self._background.start(lambda: _tags_of_tagger(tagger), take)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """The same when the user comes back from another window."""
@@ -588,6 +606,13 @@ class DatasetTab(QWidget):
         self._show_history()
         self._show_counts()
         self._show_view()
+
+
+def _tags_of_tagger(folder: Path) -> tuple[str, ...]:
+    from core.paths import STARTER_TAGGER
+    from core.tagging.wd14 import tag_list
+
+    return tag_list(folder if folder != Path() else STARTER_TAGGER)
 
 
 def summary(scan: Scan, repeats: int = 0) -> str:

@@ -25,7 +25,6 @@ from app.widgets.thumbnails import ThumbnailLoader
 from app.wording import duration_text
 from core.dataset.captions import CaptionChange
 from core.dataset.records import ImageRecord, Scan
-from core.errors import details, explain
 from core.events import Failed, Finished, Notice, PictureTagged, StageProgress, StageStarted
 from core.jobs import Job, TagJob, TagOptions
 from core.runner import Run
@@ -221,11 +220,7 @@ class TaggerTab(QWidget):
     def _on_undone(self, result: Undone | Exception) -> None:
         self.undo_button.setEnabled(True)
         if isinstance(result, Exception):
-            known = explain(result)
-            if known is None:
-                self._project.crashed.emit(details(result))
-            else:
-                self._project.problem.emit(known.message, known.remedy)
+            self._project.tell(result)
             return
         self._backup = self._result = None
         self._told = tr("All captions are as they were before.")
@@ -237,7 +232,7 @@ class TaggerTab(QWidget):
 
     def _take_changes(self, result: tuple[CaptionChange, ...] | Exception) -> None:
         if isinstance(result, Exception):
-            self._project.crashed.emit(details(result))
+            self._project.tell(result)
             return
         number = len(result)
         name = tr("Tag {n} pictures", n=number) if number != 1 else tr("Tag a picture")

@@ -18,7 +18,6 @@ from app.widgets.charts import Bar, BarList, Columns, Tone
 from core.dataset.statistics import SizeBar, TagCount
 from core.dataset.tag_names import chinese_name
 from core.dataset.tokens import CHUNK
-from core.errors import details, explain
 from core.text import language, tr
 
 DELAY_MS = 250
@@ -128,11 +127,7 @@ class StatisticsPanel(QWidget):
     def _take(self, result: Numbers | Exception) -> None:
         self._is_counting = False
         if isinstance(result, Exception):
-            known = explain(result)
-            if known is None:
-                self._project.crashed.emit(details(result))
-            else:
-                self._project.problem.emit(known.message, known.remedy)
+            self._project.tell(result)
             return
         self._numbers = result
         self._show()

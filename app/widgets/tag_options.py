@@ -33,6 +33,14 @@ _KEY = "tagger/options"
 _EXISTING = ("keep", "replace", "append", "prepend")
 
 
+def remembered_options(settings: Settings) -> TagOptions:
+    """How the user tagged the last time."""
+    try:
+        return TagOptions.model_validate(json.loads(settings.value(_KEY, "{}")))
+    except ValueError:
+        return TagOptions()
+
+
 class TagOptionsForm(Card):
     """Tagger, threshold, existing captions, trigger word, tags to leave out.
 
@@ -46,7 +54,7 @@ class TagOptionsForm(Card):
         super().__init__()
         self._project = project
         self._settings = settings
-        remembered = self._remembered()
+        remembered = remembered_options(self._settings)
         self._fields = QVBoxLayout()
         self._fields.setSpacing(theme.SPACE_S)
         self._fields.setContentsMargins(0, 0, theme.SPACE_S, 0)
@@ -196,12 +204,6 @@ class TagOptionsForm(Card):
         kept = self.options().model_copy(update={"trigger_word": "", "on_existing": "keep"})
         self._settings.set_value(_KEY, kept.model_dump_json())
         self.changed.emit()
-
-    def _remembered(self) -> TagOptions:
-        try:
-            return TagOptions.model_validate(json.loads(self._settings.value(_KEY, "{}")))
-        except ValueError:
-            return TagOptions()
 
     def _show_tagger(self) -> None:
         own = self._tagger != Path()

@@ -123,6 +123,15 @@ class WD14:
 # --- files --------------------------------------------------------------------------------------------------------
 
 
+def tag_list(folder: Path) -> tuple[str, ...]:
+    """The names of all tags that a tagger knows, in the order of its file; ratings are none.
+
+    Raises:
+        UserError: The list is missing or damaged.
+    """
+    return tuple(name for name, category in _read_tags(folder / TAGS) if category != "rating")
+
+
 def _read_tags(path: Path) -> list[tuple[str, Category]]:
     """(name, category) of every row, in order."""
     if not path.is_file():

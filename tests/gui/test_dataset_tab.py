@@ -15,13 +15,16 @@ from pytestqt.qtbot import QtBot
 from app.project import Project
 from app.settings import Settings
 from app.tabs.dataset import CHECK, CONTENT, WELCOME, DatasetTab, summary
+from app.tag_index import TagIndex
 from app.widgets import thumbnails
 from app.widgets.caption_editor import MODE_KEY
 from app.widgets.card import two_lines
 from app.widgets.thumbnails import PictureKey, PixmapCache, ThumbnailLoader, read_picture
 from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord, Scan
+from core.paths import STARTER_TAGGER
 from core.runner import LocalRun
+from core.tagging.wd14 import tag_list
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
@@ -631,3 +634,10 @@ def test_demo_stays_in_reach(qtbot: QtBot, open_tab: DatasetTab, project: Projec
     with qtbot.waitSignal(project.folder_changed, timeout=20000):
         open_tab.header.demo_button.click()
     assert len(project.scan.records) == 30
+
+
+def test_tags_that_the_tagger_knows_are_suggested(qtbot: QtBot, open_tab: DatasetTab, project: Project) -> None:
+    index = TagIndex.of(project)
+    tags = tag_list(STARTER_TAGGER)
+    rare = next(tag for tag in reversed(tags) if len(tag) > 5)
+    qtbot.waitUntil(lambda: any(offer.tag.replace(" ", "_") == rare for offer in index.suggestions(rare[:5], 60)))

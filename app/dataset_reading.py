@@ -69,9 +69,21 @@ def says_something(content: DatasetFile) -> bool:
     return bool(content.pictures) or content.concepts != (Concept(folder=content.concepts[0].folder),)
 
 
-def folders_of(scan: Scan) -> list[Path]:
-    """The folders that the pictures lie in, each once."""
-    return list(dict.fromkeys(record.path.parent for record in scan.records))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Index:
+    """Where each picture is among the records, and the folders that pictures lie in.
+
+    Made beside the window: with thousands of paths it takes a moment.
+    """
+
+    positions: dict[Path, int]
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, scan: Scan) -> Index:
+        """The index of a scan."""
+        folders = dict.fromkeys(record.path.parent for record in scan.records)
+        return cls({record.path: row for row, record in enumerate(scan.records)}, tuple(folders))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,7 @@ class Opened:
     """A dataset as it was opened. `is_kept` is False when its file must not be written over."""
 
     scan: Scan
+    index: Index
     content: DatasetFile
     is_new: bool
     is_kept: bool = True
@@ -95,7 +108,7 @@ def open_dataset(
     if content is None:
         content, is_kept, notice = _content_of(folder)
     scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
-    return Opened(scan=scan, content=content, is_new=is_new, is_kept=is_kept, notice=notice)
+    return Opened(scan=scan, index=Index.of(scan), content=content, is_new=is_new, is_kept=is_kept, notice=notice)
 
 
 def _content_of(folder: Path) -> tuple[DatasetFile, bool, str]:
@@ -120,6 +133,7 @@ class Look:
     """What other programs changed: other pictures (a new scan), or only captions."""
 
     scan: Scan | None = None
+    index: Index | None = None
     captions: tuple[ImageRecord, ...] = ()
 
 
@@ -139,9 +153,9 @@ def look(scan: Scan, content: DatasetFile, extension: str) -> Look:
             return Look(scan=dataclasses.replace(scan, records=(), problems=()))
         raise
     if [_without_caption(record) for record in now.records] != [_without_caption(record) for record in scan.records]:
-        return Look(scan=now)
+        return Look(scan=now, index=Index.of(now))
     if now.problems != scan.problems:
-        return Look(scan=now)
+        return Look(scan=now, index=Index.of(now))
     pairs = zip(now.records, scan.records, strict=True)
     return Look(captions=tuple(new for new, old in pairs if not same_caption(new, old)))
 

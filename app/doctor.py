@@ -73,6 +73,7 @@ class Doctor(QObject):
         self._progress: StageProgress | None = None
         self._first_progress: StageProgress | None = None
         self._stamps: dict[Path, Stamp] = {}
+        self._num_files = 0
         self._asked: dict[str, tuple[Path, Stamp]] = {}
         self._facts: dict[Path, ImageFacts] = {}
         self._judgement = _Judgement()
@@ -99,6 +100,11 @@ class Doctor(QObject):
     def findings(self) -> tuple[Finding, ...]:
         """All that was found, in the order of `PROBLEMS`."""
         return self._judgement.findings
+
+    @property
+    def by_picture(self) -> Mapping[Path, tuple[Finding, ...]]:
+        """The findings of every picture that has any; another mapping after every judgement."""
+        return self._judgement.of_picture
 
     def findings_of(self, image: Path) -> tuple[Finding, ...]:
         """What was found about one picture, groups of alike pictures that it belongs to among it."""
@@ -233,7 +239,9 @@ class Doctor(QObject):
         }
 
     def _missing(self) -> dict[Path, Stamp]:
-        return {image: stamp for image, stamp in self._files().items() if self._stamps.get(image) != stamp}
+        files = self._files()
+        self._num_files = len(files)
+        return {image: stamp for image, stamp in files.items() if self._stamps.get(image) != stamp}
 
     def _forget_errors(self) -> None:
         for image in [image for image, facts in self._facts.items() if facts.error]:
@@ -265,7 +273,7 @@ class Doctor(QObject):
     def _job(self, folder: Path, missing: Mapping[Path, Stamp]) -> CheckJob:
         """Names pictures only when not all are meant: thousands of paths take the window a moment to hand over."""
         dataset = self._project.config.dataset
-        if len(missing) < len(self._files()) or dataset.folder != folder:
+        if len(missing) < self._num_files or dataset.folder != folder:
             return CheckJob(folder=folder, images=tuple(missing))
         self._project.save()  # The job reads which folders there are.
         return CheckJob(folder=folder, edits=dataset.edits, caption_extension=dataset.caption_extension)

@@ -15,9 +15,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.background import Background
 from app.dataset_reading import (
     Done,
+    Index,
     Look,
     Opened,
-    folders_of,
     look,
     open_dataset,
     read_again,
@@ -242,7 +242,7 @@ class Project(QObject):
         is_new = self._scan is None or self._scan.folder != result.scan.folder
         if result.is_new:
             self._content, self._is_content_saved, self._keeps_content = result.content, True, result.is_kept
-        self._set_scan(result.scan)
+        self._set_scan(result.scan, result.index)
         if is_new:
             self._history.clear()
             self.history_changed.emit()
@@ -270,12 +270,13 @@ class Project(QObject):
         else:
             self._name_content()
 
-    def _set_scan(self, scan: Scan) -> None:
+    def _set_scan(self, scan: Scan, index: Index | None = None) -> None:
         if self._content is not None:  # Decisions that were made while the folders were read count, too.
             scan = dataclasses.replace(scan, pictures=self._decisions())
         self._scan = scan
-        self._positions = {record.path: row for row, record in enumerate(scan.records)}
-        self._watch.watch(dict.fromkeys([concept.folder for concept in self.concepts] + folders_of(scan)))
+        index = index or Index.of(scan)
+        self._positions = index.positions
+        self._watch.watch(dict.fromkeys((*(concept.folder for concept in self.concepts), *index.folders)))
 
     def _known(self) -> dict[Path, ImageRecord]:
         return {record.path: record for record in self._scan.records} if self._scan else {}
@@ -309,7 +310,7 @@ class Project(QObject):
             self.look_again()  # What was seen may be older than what has been written since.
             return
         if result.scan is not None:
-            self._set_scan(result.scan)
+            self._set_scan(result.scan, result.index)
             self.records_changed.emit()
         elif result.captions:
             self._replace_records(result.captions)

@@ -19,10 +19,12 @@ from PySide6.QtWidgets import (
 
 from app import theme
 from app.background import Background
+from app.dataset_counts import Counts, count
 from app.doctor import Doctor
 from app.fit_plans import FitPlans
 from app.grid_actions import GridActions
-from app.grid_filter import Only, predicate_of
+from app.grid_filter import predicate_of
+from app.latest import Latest
 from app.project import Project, demo_folder
 from app.scopes import Scopes
 from app.settings import Settings
@@ -33,13 +35,11 @@ from app.widgets.dataset_header import DatasetHeader
 from app.widgets.empty_state import Choice, EmptyState
 from app.widgets.filter_bar import FilterBar, Order
 from app.widgets.image_grid import MIN_CELL, ImageGrid
-from app.widgets.item_models import is_captioned
 from app.widgets.side_panel import SidePanel
 from app.widgets.tag_options import remembered_options
 from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
 from app.widgets.trained_preview import TrainedPreview
-from core.dataset.records import ImageRecord, Scan
-from core.dataset.statistics import repeats_per_epoch
+from core.dataset.records import ImageRecord
 from core.dataset.tag_cache import tags_of
 from core.jobs import Job
 from core.runner import ChildRun, Run
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from app.widgets.export_dialog import ExportDialog
     from app.widgets.tags_panel import TagsPanel
 
+MANY = 1000
+"""More pictures than these are counted beside the window."""
 SIDE_WIDTH, LEAST_SIDE_WIDTH = 388, 360
 WELCOME, LOADING, CONTENT, CROP = range(4)
 PICTURE, TAGS, CHECK, FIT, NUMBERS, FOLDERS = "picture", "tags", "check", "fit", "numbers", "folders"
@@ -100,6 +102,8 @@ class DatasetTab(QWidget):
             "changed": lambda record: -record.changed_at,
         }
         self._background = Background(self)
+        self._latest_counts = Latest(self)
+        self._needs_captions = False
         self._suggested_tagger: Path | None = None
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
@@ -371,7 +375,7 @@ class DatasetTab(QWidget):
 
     def _go_on(self) -> None:
         self.flush()
-        if self._needs_captions():
+        if self._needs_captions:
             self.tagger_requested.emit()
         else:
             self.params_requested.emit()
@@ -525,12 +529,6 @@ class DatasetTab(QWidget):
 
     # What is shown
 
-    def _needs_captions(self) -> bool:
-        scan = self._project.scan
-        return scan is not None and any(
-            not is_captioned(record) and not scan.edits(record.path).excluded for record in scan.records
-        )
-
     def _show_view(self) -> None:
         rows = self.grid.images.rowCount()
         self._views.setCurrentIndex(0 if rows else 1)
@@ -555,18 +553,22 @@ class DatasetTab(QWidget):
         scan = self._project.scan
         if scan is None:
             return
-        problems = self.doctor.problems_of
-        counts: dict[Only, int] = {
-            "all": len(scan.records),
-            "uncaptioned": sum(not is_captioned(record) for record in scan.records),
-            "problems": sum(bool(record.caption_problem or problems(record.path)) for record in scan.records),
-            "excluded": sum(scan.edits(record.path).excluded for record in scan.records),
-        }
-        self.filter.set_counts(counts)
+        repeats, findings = self._project.config.dataset.repeats, self.doctor.by_picture
+        if len(scan.records) <= MANY:
+            self._take_counts(count(scan, repeats, findings))
+        else:
+            self._latest_counts.start(lambda: count(scan, repeats, findings), self._take_counts)
+
+    def _take_counts(self, counts: Counts | Exception) -> None:
+        if isinstance(counts, Exception):
+            self._project.tell(counts)
+            return
+        self.filter.set_counts(counts.of)
         self.side.set_badge(CHECK, sum(finding.severity != "info" for finding in self.doctor.findings))
-        self.header.summary.setText(summary(scan, self._project.config.dataset.repeats))
-        self.header.export_button.setVisible(bool(counts["all"]))
-        self.header.set_next(needs_captions=self._needs_captions(), is_possible=counts["all"] > counts["excluded"])
+        self.header.summary.setText(counts.summary)
+        self.header.export_button.setVisible(bool(counts.of["all"]))
+        self._needs_captions = counts.needs_captions
+        self.header.set_next(needs_captions=counts.needs_captions, is_possible=counts.of["all"] > counts.of["excluded"])
 
     def _show_history(self) -> None:
         self.filter.set_history(self._project.undo_name, self._project.redo_name)
@@ -613,32 +615,3 @@ def _tags_of_tagger(folder: Path) -> tuple[str, ...]:
     from core.tagging.wd14 import tag_list
 
     return tag_list(folder if folder != Path() else STARTER_TAGGER)
-
-
-def summary(scan: Scan, repeats: int = 0) -> str:
-    """Pictures, sizes and repeats of a dataset in one line.
-
-    Args:
-        scan: What is in the folders.
-        repeats: As set by the user; 0 when chosen by the number of pictures.
-    """
-    records = scan.records
-    if not records:
-        return tr("No pictures")
-    used = [(record, edits) for record in records if not (edits := scan.edits(record.path)).excluded]
-    parts = [tr("{n} pictures", n=len(records)) if len(records) != 1 else tr("1 picture")]
-    if len(used) < len(records):
-        parts.append(tr("{n} left out", n=len(records) - len(used)))
-    captioned = sum(is_captioned(record) for record in records)
-    if captioned in (0, len(records)):
-        parts.append(tr("all with captions") if captioned else tr("no captions yet"))
-    else:
-        parts.append(tr("{n} with captions", n=captioned))
-    sizes = sorted({record.size_px for record in records}, key=lambda size: (size[0] * size[1], size))
-    small, large = (f"{width} × {height}" for width, height in (sizes[0], sizes[-1]))
-    parts.append(f"{small} px" if small == large else tr("{small} to {large} px", small=small, large=large))
-    named = sorted({(record.path.parent.name, record.repeats) for record in records if record.repeats})
-    parts += [tr("{folder}: {n}× per epoch", folder=folder, n=number) for folder, number in named[:3]]
-    if not named and used:
-        parts.append(tr("each {n}× per epoch", n=repeats_per_epoch(used, repeats)[0]))
-    return " · ".join(parts)

@@ -12,9 +12,10 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.dataset_counts import summary
 from app.project import Project
 from app.settings import Settings
-from app.tabs.dataset import CHECK, CONTENT, WELCOME, DatasetTab, summary
+from app.tabs.dataset import CHECK, CONTENT, WELCOME, DatasetTab
 from app.tag_index import TagIndex
 from app.widgets import thumbnails
 from app.widgets.caption_editor import MODE_KEY

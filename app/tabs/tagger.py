@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from core.tagging.backup import Undone
 
 OPTIONS_WIDTH = 340
+MANY = 1000
+"""With more pictures than these the page is brought up to date when somebody looks at it."""
 CLOCK_STEP_S = 0.1  # File systems note times more coarsely than the clock.
 
 
@@ -53,6 +55,7 @@ class TaggerTab(QWidget):
         self._progress: StageProgress | None = None
         self._stage = ""
         self._is_stopping = False
+        self._is_stale = False
         self._started_at = 0.0
         self._result: Finished | Failed | None = None
         self._backup: Path | None = None
@@ -202,6 +205,8 @@ class TaggerTab(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Other programs may have written captions in the meantime."""
         super().showEvent(event)
+        if self._is_stale:
+            self._show()
         if not self.is_running:
             self._project.look_again()
 
@@ -285,6 +290,9 @@ class TaggerTab(QWidget):
 
     def _show(self) -> None:
         scan = self._project.scan
+        self._is_stale = scan is not None and len(scan.records) > MANY and not self.isVisible()
+        if self._is_stale:
+            return
         self._pages.setCurrentIndex(0 if scan is None else 1)
         if scan is None:
             return

@@ -120,7 +120,7 @@ class QuickForm(Card):
             return tr("There is no folder {folder}.", folder=self._project.config.dataset.folder)
         if self._project.is_scanning:
             return tr("Looking at the pictures…")
-        if not self._num_pictures():
+        if not self._has_pictures():
             return tr("There is no picture in this folder.")
         return next(iter(self._problems.values()), "")
 
@@ -195,11 +195,11 @@ class QuickForm(Card):
         self.refresh()
         self.checked.emit()
 
-    def _num_pictures(self) -> int:
+    def _has_pictures(self) -> bool:
         scan = self._project.scan
         if scan is None or scan.folder != self._project.config.dataset.folder:
-            return 0
-        return sum(not scan.edits(record.path).excluded for record in scan.records)
+            return False
+        return any(not scan.edits(record.path).excluded for record in scan.records)
 
     def _show_folder_info(self) -> None:
         folder = self._project.config.dataset.folder
@@ -236,7 +236,7 @@ class QuickForm(Card):
         set_role(self.epochs_info, "error" if wrong else "small")
         config = self._project.config
         length = None
-        if self._num_pictures() and not wrong:
+        if self._has_pictures() and not wrong:
             try:
                 length = self._run_length(config)
             except UserError as error:

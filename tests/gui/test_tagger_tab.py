@@ -222,7 +222,7 @@ def test_undo_brings_captions_back(
     qtbot: QtBot, make_tab, fake_run, project: Project, tmp_path: Path, undone: list[Path]
 ) -> None:
     backup = tmp_path / "backup.json"
-    backup.touch()
+    backup.write_text('{"kiln": "caption-backup", "version": 1}\n', encoding="utf-8")
     tab = make_tab(fake_run([Finished(output=backup)]))
     run_to_end(qtbot, tab)
     assert tab.undo_button.isVisible()
@@ -242,7 +242,7 @@ def test_undo_that_fails_is_told_and_can_be_tried_again(
 
     monkeypatch.setattr("core.tagging.backup.undo_tagging", refuse)
     backup = tmp_path / "backup.json"
-    backup.touch()
+    backup.write_text('{"kiln": "caption-backup", "version": 1}\n', encoding="utf-8")
     tab = make_tab(fake_run([Finished(output=backup)]))
     run_to_end(qtbot, tab)
     with qtbot.waitSignal(project.problem):

@@ -359,10 +359,10 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(mak
     original = loop.per_sample_loss
     calls = 0
 
-    def broken(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def broken(prediction: torch.Tensor, target: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        return original(prediction, target) * (float("nan") if calls == 4 else 1.0)
+        return original(prediction, target, masks) * (float("nan") if calls == 4 else 1.0)
 
     loop.per_sample_loss = broken  # type: ignore[assignment]
     try:

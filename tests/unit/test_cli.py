@@ -253,7 +253,12 @@ def test_an_interrupt_while_the_pictures_are_looked_at_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("core.dataset.scan.scan_folder", lambda _folder: signal.raise_signal(signal.SIGINT))
-    assert cli.main(["quick", "--base", "starter", "--pictures", str(STARTER_DEMO), "--epochs", "1"]) == cli.STOPPED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
+    try:
+        code = cli.main(["quick", "--base", "starter", "--pictures", str(STARTER_DEMO), "--epochs", "1"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == cli.STOPPED
     said = capsys.readouterr()
     assert "stopped at once" in said.out
     assert "Traceback" not in said.out + said.err

@@ -26,6 +26,8 @@ class FolderWatch(QObject):
         super().__init__(parent)
         self._watcher = QFileSystemWatcher(self)
         self._watcher.directoryChanged.connect(self._on_changed)
+        self._wanted: list[str] = []
+        self._is_paused = False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(QUIET_MS)
@@ -34,11 +36,27 @@ class FolderWatch(QObject):
     def watch(self, folders: Iterable[Path]) -> None:
         """Watch these folders and no others."""
         wanted = [str(folder) for folder in folders][:MOST_FOLDERS]
+        self._wanted = wanted
+        if self._is_paused:
+            return
         watched = set(self._watcher.directories())
         if gone := sorted(watched.difference(wanted)):
             self._watcher.removePaths(gone)
         if new := [folder for folder in wanted if folder not in watched]:
             self._watcher.addPaths(new)
+
+    def pause(self) -> None:
+        """Do not look for a while: Kiln itself is about to write thousands of files."""
+        self._is_paused = True
+        if watched := self._watcher.directories():
+            self._watcher.removePaths(watched)
+
+    def resume(self) -> None:
+        """Look again, and tell that something may have changed meanwhile."""
+        self._is_paused = False
+        if self._wanted:
+            self._watcher.addPaths(self._wanted)
+        self._on_changed()
 
     def _on_changed(self) -> None:
         # Not started anew by every change: a folder that never rests is looked at all the same.

@@ -460,6 +460,7 @@ class Project(QObject):
             then(Done.of(records, write(lambda _done: None)))
             return
         self._writing = name, number
+        self._watch.pause()
         self.writing_changed.emit(name, 0, number)
         progress = self._progressed.emit
         self._background.start(
@@ -472,6 +473,7 @@ class Project(QObject):
 
     def _end_writing(self, result: Done | Exception, then: Callable[[Done], object]) -> None:
         self._writing = None
+        self._watch.resume()
         if isinstance(result, Exception):
             self.tell(result)
         else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from core.dataset.captions import CaptionChange, bytes_of, decode_caption
@@ -23,7 +25,7 @@ class Written:
     """What became of an attempt to write captions.
 
     `changes` are the files that hold something else now. `foreign` are those that another program changed, which were
-    left alone. After the first `error` nothing more was written.
+    left alone. After the first `error` nothing more is begun.
     """
 
     changes: tuple[CaptionChange, ...]
@@ -88,23 +90,50 @@ def _is(expected: bytes | None) -> Callable[[bytes | None], bool]:
 
 
 def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
-    changes: list[CaptionChange] = []
-    foreign: list[Path] = []
-    put = _put if len(steps) > _MOST_ONE_BY_ONE else _put_durably
-    for done, step in enumerate(steps, start=1):
-        try:
-            before = bytes_of(step.path)
-            if before == step.after:
-                continue
-            if not step.may_replace(before):
-                foreign.append(step.path)
-                continue
-            put(step.path, step.after)
-            changes.append(CaptionChange(step.path, before, step.after))
-        except OSError as error:
-            return Written(changes=tuple(changes), foreign=tuple(foreign), error=error)
+    """Do the steps, many of them on two threads: the system takes its time for each file, and more do not help."""
+    if len(steps) <= _MOST_ONE_BY_ONE:
+        return _part(steps, _put_durably, lambda: None, threading.Event())
+    failed, counter = threading.Event(), count(1)  # Counting is one step for Python, so that no lock is needed.
+
+    def tick() -> None:
+        done = next(counter)
         if progress is not None and done % _TOLD_EVERY == 0:
             progress(done)
+
+    middle = len(steps) // 2
+    with ThreadPoolExecutor(2, thread_name_prefix="captions") as pool:
+        futures = [pool.submit(_part, part, _put, tick, failed) for part in (steps[:middle], steps[middle:])]
+        first, second = (future.result() for future in futures)
+    return Written(
+        changes=first.changes + second.changes,
+        foreign=first.foreign + second.foreign,
+        error=first.error or second.error,
+    )
+
+
+def _part(
+    steps: list[_Step],
+    put: Callable[[Path, bytes | None], None],
+    tick: Callable[[], None],
+    failed: threading.Event,
+) -> Written:
+    """Do steps one after the other, until one fails here or elsewhere."""
+    changes: list[CaptionChange] = []
+    foreign: list[Path] = []
+    for step in steps:
+        if failed.is_set():
+            break
+        try:
+            before = bytes_of(step.path)
+            if before != step.after and not step.may_replace(before):
+                foreign.append(step.path)
+            elif before != step.after:
+                put(step.path, step.after)
+                changes.append(CaptionChange(step.path, before, step.after))
+        except OSError as error:
+            failed.set()
+            return Written(changes=tuple(changes), foreign=tuple(foreign), error=error)
+        tick()
     return Written(changes=tuple(changes), foreign=tuple(foreign))
 
 

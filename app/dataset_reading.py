@@ -64,11 +64,6 @@ def _changed_at(path: Path) -> float:
         return 0.0
 
 
-def says_something(content: DatasetFile) -> bool:
-    """Whether a dataset file holds more than the name of one folder."""
-    return bool(content.pictures) or content.concepts != (Concept(folder=content.concepts[0].folder),)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Index:
     """Where each picture is among the records, and the folders that pictures lie in.
@@ -88,13 +83,13 @@ class Index:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A dataset as it was opened. `is_kept` is False when its file must not be written over."""
+    """A dataset as it was opened. `refusal` says why its file must be left alone, "" as a rule."""
 
     scan: Scan
     index: Index
     content: DatasetFile
     is_new: bool
-    is_kept: bool = True
+    refusal: str = ""
     notice: str = ""
 
 
@@ -104,28 +99,28 @@ def open_dataset(
     """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
     from core.dataset.scan import scan_dataset
 
-    notice, is_kept, is_new = "", True, content is None
+    notice, refusal, is_new = "", "", content is None
     if content is None:
-        content, is_kept, notice = _content_of(folder)
+        content, refusal, notice = _content_of(folder)
     scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
-    return Opened(scan=scan, index=Index.of(scan), content=content, is_new=is_new, is_kept=is_kept, notice=notice)
+    return Opened(scan=scan, index=Index.of(scan), content=content, is_new=is_new, refusal=refusal, notice=notice)
 
 
-def _content_of(folder: Path) -> tuple[DatasetFile, bool, str]:
-    """What was decided about a folder, whether that may be written over, and a sentence when something is wrong."""
+def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:
+    """What was decided about a folder, why that must be left alone, and a sentence about what went wrong."""
     path = dataset_file_of(folder)
     fresh = DatasetFile(concepts=(Concept(folder=folder),))
     try:
         content, notice = load_dataset(path)
-        return content, True, notice
+        return content, "", notice
     except UserError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            return fresh, True, ""
+            return fresh, "", ""
         if error.__cause__ is None:  # From a newer version: it is good, only not for this one.
-            return fresh, False, f"{error.message} {error.remedy}"
+            return fresh, f"{error.message} {error.remedy}", ""
         with contextlib.suppress(OSError):
             path.replace(path.with_suffix(".damaged.json"))
-        return fresh, True, error.message
+        return fresh, "", error.message
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
 QUIET_MS = 500
 """A program that writes a hundred captions is waited for; while it goes on, there is a look every so often."""
+
+EXPECTED_S = 0.5
+EXPECTED_MS = 5000
+"""After Kiln's own writing there is a look every so often, for what others may have done in the same moment."""
 
 MOST_FOLDERS = 200
 """Systems bound the number of watches; with more sub-folders the first ones are watched."""
@@ -28,9 +33,9 @@ class FolderWatch(QObject):
         self._watcher.directoryChanged.connect(self._on_changed)
         self._wanted: list[str] = []
         self._is_paused = False
+        self._expected_until = 0.0
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.setInterval(QUIET_MS)
         self._later.timeout.connect(self.changed)
 
     def watch(self, folders: Iterable[Path]) -> None:
@@ -58,7 +63,11 @@ class FolderWatch(QObject):
             self._watcher.addPaths(self._wanted)
         self._on_changed()
 
+    def expect(self) -> None:
+        """Kiln is about to write a file itself: what follows is no news, and can wait."""
+        self._expected_until = time.monotonic() + EXPECTED_S
+
     def _on_changed(self) -> None:
         # Not started anew by every change: a folder that never rests is looked at all the same.
         if not self._later.isActive():
-            self._later.start()
+            self._later.start(EXPECTED_MS if time.monotonic() < self._expected_until else QUIET_MS)

@@ -35,7 +35,10 @@ def bytes_of_changes(captions: Sequence[CaptionChange]) -> int:
 
 
 class History:
-    """Steps that can be taken back, and those taken back that can be done again. The oldest leave when it is full."""
+    """Steps that can be taken back, and those taken back that can be done again. The oldest leave when it is full.
+
+    A step that is being taken back or done again is in neither list until that has ended: meanwhile others may come.
+    """
 
     def __init__(self) -> None:
         self._done: deque[Step] = deque()
@@ -55,26 +58,33 @@ class History:
     def add(self, step: Step) -> None:
         """Something new was done: what was taken back before cannot be done again any more."""
         self._undone.clear()
-        self._push(step)
+        self.put_done(step)
 
-    def undone(self, step: Step) -> None:
-        """The last step was taken back, as far as `step` says."""
-        self._num_bytes -= self._done.pop().num_bytes
+    def take_last(self) -> Step | None:
+        """Take the last step out, to take it back; `put_undone` or `put_done` follows."""
+        if not self._done:
+            return None
+        step = self._done.pop()
+        self._num_bytes -= step.num_bytes
+        return step
+
+    def take_next(self) -> Step | None:
+        """Take the next step out, to do it again; `put_done` or `put_undone` follows."""
+        return self._undone.pop() if self._undone else None
+
+    def put_done(self, step: Step) -> None:
+        """The step holds: it can be taken back."""
+        self._done.append(step)
+        self._num_bytes += step.num_bytes
+        while len(self._done) > MOST_STEPS or (self._num_bytes > MOST_BYTES and len(self._done) > 1):
+            self._num_bytes -= self._done.popleft().num_bytes
+
+    def put_undone(self, step: Step) -> None:
+        """The step was taken back: it can be done again."""
         self._undone.append(step)
-
-    def redone(self, step: Step) -> None:
-        """The next step was done again, as far as `step` says."""
-        self._undone.pop()
-        self._push(step)
 
     def clear(self) -> None:
         """Make everything final."""
         self._done.clear()
         self._undone.clear()
         self._num_bytes = 0
-
-    def _push(self, step: Step) -> None:
-        self._done.append(step)
-        self._num_bytes += step.num_bytes
-        while len(self._done) > MOST_STEPS or (self._num_bytes > MOST_BYTES and len(self._done) > 1):
-            self._num_bytes -= self._done.popleft().num_bytes

@@ -22,8 +22,8 @@ from app.dataset_reading import (
     open_dataset,
     read_again,
     same_caption,
-    says_something,
 )
+from app.decisions import Decisions, View
 from app.folder_watch import FolderWatch
 from app.history import History, Step, bytes_of_changes
 from core.config import TrainConfig, validated, with_values
@@ -32,10 +32,7 @@ from core.dataset.captions import CaptionChange, tidy
 from core.dataset.edits import (
     UNTOUCHED,
     Concept,
-    DatasetFile,
     PictureEdits,
-    dataset_file_of,
-    save_dataset,
 )
 from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError, details, explain
@@ -84,9 +81,8 @@ class Project(QObject):
         self._before_demo: tuple[TrainConfig, TrainConfig | None] | None = None
         self._last_folder: Path | None = None
         self._scan: Scan | None = None
-        self._content: DatasetFile | None = None
-        self._is_content_saved = True
-        self._keeps_content = True
+        self._decisions: Decisions | None = None
+        self._opening: Path | None = None
         self._positions: dict[Path, int] = {}
         self._background = Background(self)
         self._generation = 0
@@ -103,7 +99,7 @@ class Project(QObject):
         self._saving = QTimer(self)
         self._saving.setSingleShot(True)
         self._saving.setInterval(SAVE_DELAY_MS)
-        self._saving.timeout.connect(self.save)
+        self._saving.timeout.connect(self._save_beside)
         self._load()
         if self._config.output.folder == Path():
             self._config = with_values(self._config, {"output.folder": default_output_folder()})
@@ -133,7 +129,12 @@ class Project(QObject):
     @property
     def concepts(self) -> tuple[Concept, ...]:
         """The folders of the open dataset."""
-        return self._content.concepts if self._content else ()
+        return self._decisions.concepts if self._decisions else ()
+
+    @property
+    def edits_file(self) -> Path:
+        """The dataset file that a job on the open folder must read, or `Path()`; `save` it before."""
+        return self._decisions.file if self._decisions else Path()
 
     @property
     def last_folder(self) -> Path | None:
@@ -174,8 +175,8 @@ class Project(QObject):
         return True
 
     def rescan(self) -> None:
-        """Read the open folders again."""
-        if self._scan is not None:
+        """Read the open folders again, unless another one is just being opened."""
+        if self._scan is not None and self._opening is None:
             self._start_scan(self._scan.folder)
 
     def open_demo(self) -> None:
@@ -204,44 +205,58 @@ class Project(QObject):
             name: What the user did, for undo.
             concepts: All folders, at least one.
         """
-        if self._content is None or tuple(concepts) == self._content.concepts:
+        if self._decisions is None or tuple(concepts) == self._decisions.concepts or self._is_refused():
             return
-        self._history.add(Step(name=name, concepts=(self._content.concepts, tuple(concepts))))
+        self._history.add(Step(name=name, concepts=(self._decisions.concepts, tuple(concepts))))
         self._use_concepts(tuple(concepts))
 
     def _use_concepts(self, concepts: tuple[Concept, ...]) -> None:
-        assert self._content is not None
-        self._set_content(self._content.model_copy(update={"concepts": concepts}))
+        assert self._decisions is not None
+        self._decisions.set_concepts(concepts)
+        self._on_decided()
         self.concepts_changed.emit()
         self.history_changed.emit()
         self.rescan()
 
+    def _is_refused(self) -> bool:
+        """Tell why nothing can be decided, if that is so."""
+        if self._decisions is not None and self._decisions.refusal:
+            self.problem.emit(self._decisions.refusal, "")
+            return True
+        return False
+
     def _start_scan(self, folder: Path, *, is_chosen: bool = False) -> None:
         self._generation += 1
         self._pending = self._generation
+        self._opening = folder if is_chosen else None
         generation, extension = self._generation, self._config.dataset.caption_extension
-        is_same = self._content is not None and self._content.concepts[0].folder == folder
-        content = self._content if is_same else None
-        if not is_same:
-            self._save_content()
-        known = self._known() if is_same else {}
+        decisions = self._decisions if self._decisions and self._decisions.folder == folder else None
+        if decisions is None:
+            self._save_decisions()
+        content = decisions.content() if decisions else None
+        known = self._known() if decisions else {}
+        num_writes = self._num_writes
         self._background.start(
             lambda: open_dataset(folder, content, extension, known),
-            lambda result: self._take_scan(generation, is_chosen, result),
+            lambda result: self._take_scan(generation, num_writes, result),
         )
         self.scanning_changed.emit(True)
 
-    def _take_scan(self, generation: int, is_chosen: bool, result: Opened | Exception) -> None:
+    def _take_scan(self, generation: int, num_writes: int, result: Opened | Exception) -> None:
         if generation != self._generation:
             return  # Another folder was opened in the meantime.
-        self._pending = None
-        self.scanning_changed.emit(False)
+        is_chosen, self._opening, self._pending = self._opening is not None, None, None
         if isinstance(result, Exception):
+            self.scanning_changed.emit(False)
             self.tell(result)
             return
         is_new = self._scan is None or self._scan.folder != result.scan.folder
+        if not is_new and (num_writes != self._num_writes or self.is_writing):
+            self._start_scan(result.scan.folder, is_chosen=is_chosen)  # What was read may be older than what is there.
+            return
+        self.scanning_changed.emit(False)
         if result.is_new:
-            self._content, self._is_content_saved, self._keeps_content = result.content, True, result.is_kept
+            self._decisions = Decisions(result.content, result.refusal)
         self._set_scan(result.scan, result.index)
         if is_new:
             self._history.clear()
@@ -255,8 +270,8 @@ class Project(QObject):
         self.records_changed.emit()
         if result.is_new:
             self.concepts_changed.emit()
-        if result.notice:
-            self.problem.emit(result.notice, "")
+        if notice := result.notice or result.refusal:
+            self.problem.emit(notice, "")
 
     def _use_folder(self, folder: Path) -> None:
         """Make the settings those of a folder; another one than the demo's brings back the settings of before it."""
@@ -268,11 +283,11 @@ class Project(QObject):
         if config.dataset.folder != folder:
             self.set_config(with_values(config, {"dataset.folder": folder}), chosen=chosen)
         else:
-            self._name_content()
+            self._name_decisions()
 
     def _set_scan(self, scan: Scan, index: Index | None = None) -> None:
-        if self._content is not None:  # Decisions that were made while the folders were read count, too.
-            scan = dataclasses.replace(scan, pictures=self._decisions())
+        if self._decisions is not None:  # What was decided while the folders were read counts, too.
+            scan = dataclasses.replace(scan, pictures=self._decisions.pictures)
         self._scan = scan
         index = index or Index.of(scan)
         self._positions = index.positions
@@ -285,10 +300,10 @@ class Project(QObject):
 
     def look_again(self) -> None:
         """Look in the background whether other programs changed something, and take up what is new."""
-        if self._scan is None or self._content is None or self._is_looking or self.is_scanning or self.is_writing:
+        if self._scan is None or self._decisions is None or self._is_looking or self.is_scanning or self.is_writing:
             return
         self._is_looking = True
-        scan, content, extension = self._scan, self._content, self._config.dataset.caption_extension
+        scan, content, extension = self._scan, self._decisions.content(), self._config.dataset.caption_extension
         num_writes, generation = self._num_writes, self._generation
         self._background.start(
             lambda: look(scan, content, extension),
@@ -327,22 +342,17 @@ class Project(QObject):
         """
         steps = {image: (self.edits(image), edits) for image, edits in changes.items()}
         steps = {image: (before, after) for image, (before, after) in steps.items() if before != after}
-        if steps:
+        if steps and not self._is_refused():
             self._history.add(Step(name=name, pictures=steps))
             self._use_edits({image: after for image, (_, after) in steps.items()})
 
     def _use_edits(self, changes: Mapping[Path, PictureEdits]) -> None:
-        assert self._scan is not None and self._content is not None
-        pictures = {**self._content.pictures, **{str(image): edits for image, edits in changes.items()}}
-        pictures = {image: edits for image, edits in pictures.items() if edits != UNTOUCHED}
-        self._set_content(self._content.model_copy(update={"pictures": pictures}))
-        self._scan = dataclasses.replace(self._scan, pictures=self._decisions())
+        assert self._scan is not None and self._decisions is not None
+        self._decisions.set_pictures(changes)
+        self._scan = dataclasses.replace(self._scan, pictures=self._decisions.pictures)
+        self._on_decided()
         self.edits_changed.emit(tuple(changes))
         self.history_changed.emit()
-
-    def _decisions(self) -> dict[Path, PictureEdits]:
-        assert self._content is not None
-        return {Path(image): edits for image, edits in self._content.pictures.items()}
 
     # Captions
 
@@ -363,9 +373,11 @@ class Project(QObject):
             record = now
         if tidy(text) == (record.caption or "") and not record.caption_problem:
             return True
+        self._num_writes += 1
+        self._watch.expect()
         done = Done.of([record], write_captions([record], {image: tidy(text)}))
-        name = tr("Edit the caption of {name}", name=image.name)
-        return self._take_written(Step(name=name), done, self._history.add) and not done.written.foreign
+        self._keep_written(tr("Edit the caption of {name}", name=image.name), done, self.folder)
+        return not (done.written.foreign or done.written.failed)
 
     def edit_captions(self, name: str, texts: Mapping[Path, str]) -> None:
         """Write the captions of many pictures as one step; beside the window when there are many.
@@ -377,13 +389,12 @@ class Project(QObject):
         if self._scan is None:
             return
         records = [record for image in texts if (record := self.record(image)) is not None]
+        folder = self.folder
 
         def write(progress: Progress) -> Written:
             return write_captions(records, {image: tidy(text) for image, text in texts.items()}, progress)
 
-        self._write(
-            name, len(records), write, lambda done: self._take_written(Step(name=name), done, self._history.add)
-        )
+        self._write(name, len(records), write, lambda done: self._keep_written(name, done, folder))
 
     @property
     def undo_name(self) -> str:
@@ -397,34 +408,40 @@ class Project(QObject):
 
     def undo(self) -> None:
         """Take back the last step: captions byte for byte, except those that another program has changed since."""
-        step = self._history.last
-        if step is not None and not self.is_writing:
-            self._write(
-                step.name,
-                len(step.captions),
-                lambda progress: take_back(step.captions, progress),
-                lambda done: self._take_turn(step, done, back=True),
-            )
+        if not self.is_writing and (step := self._history.take_last()) is not None:
+            self._turn(step, back=True)
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        step = self._history.next
-        if step is not None and not self.is_writing:
-            self._write(
-                step.name,
-                len(step.captions),
-                lambda progress: repeat(step.captions, progress),
-                lambda done: self._take_turn(step, done, back=False),
-            )
+        if not self.is_writing and (step := self._history.take_next()) is not None:
+            self._turn(step, back=False)
 
-    def _take_turn(self, step: Step, done: Done, *, back: bool) -> None:
-        turned = done.written.changes
+    def _turn(self, step: Step, *, back: bool) -> None:
+        folder, act = self.folder, take_back if back else repeat
+        self._write(
+            step.name,
+            len(step.captions),
+            lambda progress: act(step.captions, progress),
+            lambda done: self._take_turn(step, done, folder, back=back),
+        )
+
+    def _take_turn(self, step: Step, done: Done, folder: Path | None, *, back: bool) -> None:
+        """Sort what was turned to the one side, and captions that could not be written to the other."""
+        self._take_written(done)
+        if folder != self.folder:
+            return  # The history is that of another dataset by now.
+        turned_put, rest_put = self._history.put_undone, self._history.put_done
+        if not back:
+            turned_put, rest_put = rest_put, turned_put
+        failed = set(done.written.failed)
+        if rest := tuple(change for change in step.captions if change.path in failed):
+            rest_put(Step(name=step.name, captions=rest, num_bytes=bytes_of_changes(rest)))
+        changes = done.written.changes
         if back:  # What `take_back` wrote, seen from before: redo needs it the other way round.
-            turned = tuple(CaptionChange(change.path, change.after, change.before) for change in turned)
-        if not self._take_written(
-            dataclasses.replace(step, captions=turned), done, self._history.undone if back else self._history.redone
-        ):
-            return
+            changes = tuple(CaptionChange(change.path, change.after, change.before) for change in changes)
+        if changes or not failed:
+            turned_put(dataclasses.replace(step, captions=changes, num_bytes=done.num_bytes))
+        self.history_changed.emit()
         if step.pictures:
             self._use_edits({image: pair[0 if back else 1] for image, pair in step.pictures.items()})
         if step.concepts is not None:
@@ -474,30 +491,32 @@ class Project(QObject):
     def _end_writing(self, result: Done | Exception, then: Callable[[Done], object]) -> None:
         self._writing = None
         self._watch.resume()
-        if isinstance(result, Exception):
-            self.tell(result)
-        else:
-            then(result)
-        self.writing_changed.emit("", 0, 0)
-        if self._waiting and not self.is_writing:
-            self._waiting.popleft()()
+        try:
+            if isinstance(result, Exception):
+                self.tell(result)
+            else:
+                then(result)
+        finally:
+            self.writing_changed.emit("", 0, 0)
+            if self._waiting and not self.is_writing:
+                self._waiting.popleft()()
 
-    def _take_written(self, step: Step, done: Done, keep: Callable[[Step], None]) -> bool:
-        """Take up what was written, and tell what was not. Returns False when nothing was to be kept."""
-        self._num_writes += 1
-        written = done.written
-        if written.error is not None:
-            self.tell(written.error)
-        if written.foreign:
-            self._tell_foreign(written.foreign)
-        is_kept = written.error is None or bool(written.changes)
-        if is_kept:
-            captions = step.captions or written.changes
-            if captions or step.pictures or step.concepts or keep != self._history.add:
-                keep(dataclasses.replace(step, captions=captions, num_bytes=done.num_bytes))
-        self._replace_records([record for record in done.records if record.path in self._positions])
+    def _keep_written(self, name: str, done: Done, folder: Path | None) -> None:
+        """Take up what was written, as a step that can be taken back."""
+        self._take_written(done)
+        changes = done.written.changes
+        if changes and folder == self.folder:  # Else the history is that of another dataset by now.
+            self._history.add(Step(name=name, captions=changes, num_bytes=done.num_bytes))
         self.history_changed.emit()
-        return is_kept
+
+    def _take_written(self, done: Done) -> None:
+        """Take up what is in the captions now, and tell what could not be written."""
+        self._num_writes += 1
+        if done.written.error is not None:
+            self.tell(done.written.error)
+        if done.written.foreign:
+            self._tell_foreign(done.written.foreign)
+        self._replace_records([record for record in done.records if record.path in self._positions])
 
     def _tell_foreign(self, captions: Sequence[Path]) -> None:
         if len(captions) == 1:
@@ -515,7 +534,14 @@ class Project(QObject):
             return
         now = list(self._scan.records)
         for record in records:
-            now[self._positions[record.path]] = record
+            row = self._positions[record.path]
+            # Only the caption: what the folder says of the picture may have changed since.
+            now[row] = dataclasses.replace(
+                now[row],
+                caption=record.caption,
+                caption_problem=record.caption_problem,
+                caption_changed_at=record.caption_changed_at,
+            )
         self._scan = dataclasses.replace(self._scan, records=tuple(now))
         self.captions_changed.emit(tuple(record.path for record in records))
 
@@ -542,58 +568,63 @@ class Project(QObject):
         if chosen != self._chosen:
             self._chosen = chosen
             self._saving.start()
-        config = self._with_content(config)
+        config = self._with_decisions(config)
         if config != self._config:
             self._config = config
             self._saving.start()
             self.config_changed.emit()
 
-    def _with_content(self, config: TrainConfig) -> TrainConfig:
+    def _with_decisions(self, config: TrainConfig) -> TrainConfig:
         """The settings, naming the dataset file of the open folder when there is something in it that matters."""
-        content, dataset = self._content, config.dataset
-        edits = dataset.edits
-        if content is not None and self._keeps_content and dataset.folder == content.concepts[0].folder:
-            edits = dataset_file_of(dataset.folder) if says_something(content) else Path()
-        elif edits != Path() and dataset.folder != self._config.dataset.folder:
+        edits = config.dataset.edits
+        if self._decisions is not None and config.dataset.folder == self._decisions.folder:
+            edits = self._decisions.file
+        elif edits != Path() and config.dataset.folder != self._config.dataset.folder:
             edits = Path()  # It was about the folder of before.
-        return config if edits == dataset.edits else with_values(config, {"dataset.edits": edits})
+        return config if edits == config.dataset.edits else with_values(config, {"dataset.edits": edits})
 
-    def _name_content(self) -> None:
+    def _name_decisions(self) -> None:
         self.set_config(self._config, chosen=self._chosen)
 
     # The dataset file
 
     @property
-    def view(self) -> Mapping[str, str | int | float | bool]:
+    def view(self) -> View:
         """What the Dataset page wants to find again when this folder is opened the next time."""
-        return self._content.view if self._content else {}
+        return self._decisions.view if self._decisions else {}
 
-    def set_view(self, values: Mapping[str, str | int | float | bool]) -> None:
+    def set_view(self, values: View) -> None:
         """Remember something about how the open dataset is looked at; this is no step that could be taken back."""
-        if self._content is not None and {**self._content.view, **values} != self._content.view:
-            self._set_content(self._content.model_copy(update={"view": {**self._content.view, **values}}))
+        if self._decisions is not None and {**self._decisions.view, **values} != self._decisions.view:
+            self._decisions.set_view({**self._decisions.view, **values})
+            self._saving.start()
 
-    def _set_content(self, content: DatasetFile) -> None:
-        self._content = content
-        self._is_content_saved = False
+    def _on_decided(self) -> None:
         self._saving.start()
-        self._name_content()
+        self._name_decisions()
 
-    def _save_content(self) -> None:
-        if self._content is None or self._is_content_saved or not self._keeps_content:
+    def _save_decisions(self) -> None:
+        if self._decisions is None:
             return
         try:
-            save_dataset(dataset_file_of(self._content.concepts[0].folder), self._content)
-            self._is_content_saved = True
-        except OSError as error:
+            self._decisions.save()
+        except (OSError, ValueError) as error:
             self.tell(error)
 
     # Memory between sessions
 
+    def _save_beside(self) -> None:
+        if self._decisions is not None:
+            self._decisions.save_beside(self._background, self.tell)
+        self._save_settings()
+
     def save(self) -> None:
         """Write decisions, settings and the last folder now; otherwise they are written a moment after each change."""
         self._saving.stop()
-        self._save_content()
+        self._save_decisions()
+        self._save_settings()
+
+    def _save_settings(self) -> None:
         values = {
             "version": 1,
             "folder": str(self._last_folder) if self._last_folder else None,

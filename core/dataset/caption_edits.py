@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,8 @@ from core.files import put_in_place, write_bytes
 
 _MOST_ONE_BY_ONE = 50
 _TOLD_EVERY = 250
+_FOR_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV})
+"""What keeps all files from being written, not only one."""
 
 Progress = Callable[[int], None]
 
@@ -25,11 +28,13 @@ class Written:
     """What became of an attempt to write captions.
 
     `changes` are the files that hold something else now. `foreign` are those that another program changed, which were
-    left alone. After the first `error` nothing more is begun.
+    left alone. `failed` are those that could not be written, or were not begun because the disk is full or gone; the
+    first reason is `error`.
     """
 
     changes: tuple[CaptionChange, ...]
     foreign: tuple[Path, ...] = ()
+    failed: tuple[Path, ...] = ()
     error: OSError | None = None
 
 
@@ -93,7 +98,7 @@ def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
     """Do the steps, many of them on two threads: the system takes its time for each file, and more do not help."""
     if len(steps) <= _MOST_ONE_BY_ONE:
         return _part(steps, _put_durably, lambda: None, threading.Event())
-    failed, counter = threading.Event(), count(1)  # Counting is one step for Python, so that no lock is needed.
+    ended, counter = threading.Event(), count(1)  # Counting is one step for Python, so that no lock is needed.
 
     def tick() -> None:
         done = next(counter)
@@ -102,11 +107,12 @@ def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
 
     middle = len(steps) // 2
     with ThreadPoolExecutor(2, thread_name_prefix="captions") as pool:
-        futures = [pool.submit(_part, part, _put, tick, failed) for part in (steps[:middle], steps[middle:])]
+        futures = [pool.submit(_part, part, _put, tick, ended) for part in (steps[:middle], steps[middle:])]
         first, second = (future.result() for future in futures)
     return Written(
         changes=first.changes + second.changes,
         foreign=first.foreign + second.foreign,
+        failed=first.failed + second.failed,
         error=first.error or second.error,
     )
 
@@ -115,14 +121,17 @@ def _part(
     steps: list[_Step],
     put: Callable[[Path, bytes | None], None],
     tick: Callable[[], None],
-    failed: threading.Event,
+    ended: threading.Event,
 ) -> Written:
-    """Do steps one after the other, until one fails here or elsewhere."""
+    """Do steps one after the other. One file that fails is left out; what would fail for all ends both parts."""
     changes: list[CaptionChange] = []
     foreign: list[Path] = []
+    failed: list[Path] = []
+    error: OSError | None = None
     for step in steps:
-        if failed.is_set():
-            break
+        if ended.is_set():
+            failed.append(step.path)
+            continue
         try:
             before = bytes_of(step.path)
             if before != step.after and not step.may_replace(before):
@@ -130,11 +139,13 @@ def _part(
             elif before != step.after:
                 put(step.path, step.after)
                 changes.append(CaptionChange(step.path, before, step.after))
-        except OSError as error:
-            failed.set()
-            return Written(changes=tuple(changes), foreign=tuple(foreign), error=error)
+        except OSError as reason:
+            failed.append(step.path)
+            error = error or reason
+            if reason.errno in _FOR_ALL:
+                ended.set()
         tick()
-    return Written(changes=tuple(changes), foreign=tuple(foreign))
+    return Written(changes=tuple(changes), foreign=tuple(foreign), failed=tuple(failed), error=error)
 
 
 def _put_durably(path: Path, data: bytes | None) -> None:

@@ -189,9 +189,11 @@ def test_a_dataset_file_of_a_newer_version_is_left_alone(qtbot: QtBot, opened: P
     again = Project()
     with qtbot.waitSignals([again.records_changed, again.problem]):
         again.reopen()
-    again.edit_pictures("Leave out", {images(again)[1]: OUT})
+    with qtbot.waitSignal(again.problem) as told:
+        again.edit_pictures("Leave out", {images(again)[1]: OUT})
+    assert "newer" in told.args[0] and again.edits(images(again)[1]) == UNTOUCHED and again.undo_name == ""
     again.save()
-    assert path.read_text(encoding="utf-8") == newer
+    assert path.read_text(encoding="utf-8") == newer and again.edits_file == Path()
 
 
 def test_pictures_added_and_removed_by_another_program_are_noticed(qtbot: QtBot, opened: Project, folder: Path) -> None:
@@ -217,8 +219,8 @@ def test_writing_a_caption_is_no_news_from_another_program(qtbot: QtBot, opened:
     assert opened.save_caption(images(opened)[0], "mine")
     opened.captions_changed.connect(heard.append)
     opened.records_changed.connect(lambda: heard.append("records"))
-    with qtbot.waitSignal(opened.looked):  # The folder has changed, so there is a look.
-        pass
+    with qtbot.waitSignal(opened.looked):
+        opened.look_again()
     assert heard == []
 
 
@@ -271,3 +273,100 @@ def test_the_dataset_file_is_written_beside_nothing_of_the_users(opened: Project
     opened.save()
     assert made.contents(folder) == before
     assert len(load_dataset(dataset_file_of(folder))[0].pictures) == 6
+
+
+# What happens at the same time
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a few captions are written beside the window."""
+    monkeypatch.setattr("app.project.MOST_AT_ONCE", 0)
+
+
+@pytest.mark.usefixtures("slowly")
+def test_what_is_done_while_captions_are_taken_back_stays_in_the_history(qtbot: QtBot, opened: Project) -> None:
+    first = images(opened)[0]
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    opened.undo()
+    assert opened.is_writing
+    opened.edit_pictures("Leave out", {first: OUT})
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    assert (opened.undo_name, opened.redo_name) == ("Leave out", "All")
+    opened.undo()
+    qtbot.waitUntil(lambda: opened.edits(first) == UNTOUCHED)
+    opened.redo()
+    opened.edit_pictures("Once more", {first: OUT})
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    assert opened.undo_name
+
+
+@pytest.mark.usefixtures("slowly")
+def test_another_folder_opened_while_captions_are_taken_back(
+    qtbot: QtBot, opened: Project, folder: Path, tmp_path: Path
+) -> None:
+    before = made.contents(folder)
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    other = made.good_folder(tmp_path / "other", 2)
+    opened.undo()
+    open_folder(qtbot, opened, other)
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    assert (opened.undo_name, opened.redo_name) == ("", "") and made.contents(folder) == before
+    assert len(images(opened)) == 2
+
+
+def test_a_file_that_cannot_be_taken_back_keeps_its_step(
+    opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    real = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).name == "p02.txt":
+            raise PermissionError(13, os.strerror(13), str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    opened.undo()
+    monkeypatch.undo()
+    assert captions(opened)[1:4] == ["1girl, number 1", "x", "1girl, number 3"]
+    assert (opened.undo_name, opened.redo_name) == ("All", "All")
+    opened.undo()
+    assert captions(opened)[2] == "1girl, number 2" and opened.undo_name == ""
+
+
+def test_reading_again_does_not_call_off_the_opening_of_another_folder(
+    qtbot: QtBot, opened: Project, tmp_path: Path
+) -> None:
+    other = made.good_folder(tmp_path / "other", 2)
+    with qtbot.waitSignal(opened.folder_changed):
+        opened.open_folder(other)
+        opened.rescan()
+    assert opened.folder == other and opened.config.dataset.folder == other
+
+
+def test_a_caption_saved_while_the_folder_is_read_is_not_forgotten(qtbot: QtBot, opened: Project) -> None:
+    with qtbot.waitSignal(opened.records_changed):
+        opened.rescan()
+        assert opened.save_caption(images(opened)[0], "typed meanwhile")
+    assert captions(opened)[0] == "typed meanwhile"
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_folder_changed_while_captions_are_written_keeps_its_settings(
+    qtbot: QtBot, opened: Project, folder: Path
+) -> None:
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    with qtbot.waitSignal(opened.records_changed):
+        opened.set_concepts("Repeats", (Concept(folder=folder, repeats=9, trigger_word="tw"),))
+    qtbot.waitUntil(lambda: not opened.is_writing and not opened.is_scanning)
+    assert opened.scan is not None
+    assert {(record.repeats, record.trigger_word, record.caption) for record in opened.scan.records} == {(9, "tw", "x")}
+
+
+def test_decisions_are_saved_a_moment_after_they_were_made(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    opened.edit_pictures("Leave out", {images(opened)[0]: OUT})
+    qtbot.waitUntil(dataset_file_of(folder).exists)
+    assert len(load_dataset(dataset_file_of(folder))[0].pictures) == 1

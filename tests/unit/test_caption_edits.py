@@ -101,10 +101,32 @@ def test_a_failure_in_the_middle_says_what_was_written(tmp_path: Path, monkeypat
     monkeypatch.undo()
     assert [change.path.name for change in written.changes] == ["p000.txt"]
     assert written.error is not None and written.error.errno == 28
+    assert [path.name for path in written.failed] == ["p001.txt", "p002.txt"]
     assert sorted(pictures.contents(tmp_path)) == sorted(
         str(path) for path in ("p000.png", "p000.txt", "p001.png", "p001.txt", "p002.png", "p002.txt")
     )
     assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"A", b"b", b"c"]
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_one_file_that_is_held_by_another_program_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = folder_of(tmp_path, [b"a", b"b", b"c"])
+    real = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).name == "p001.txt":
+            raise PermissionError(13, os.strerror(13), str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    written = edit(records, lambda text: text.upper())
+    monkeypatch.undo()
+    assert [change.path.name for change in written.changes] == ["p000.txt", "p002.txt"]
+    assert [path.name for path in written.failed] == ["p001.txt"] and isinstance(written.error, PermissionError)
+    assert (tmp_path / "p001.txt").read_bytes() == b"b"
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
 
 
 def test_progress_counts_up(tmp_path: Path) -> None:

@@ -5,19 +5,40 @@ from __future__ import annotations
 from app.history import MOST_BYTES, MOST_STEPS, History, Step
 
 
+def names(history: History) -> tuple[str | None, str | None]:
+    return (history.last.name if history.last else None), (history.next.name if history.next else None)
+
+
+def undo(history: History) -> None:
+    step = history.take_last()
+    assert step is not None
+    history.put_undone(step)
+
+
 def test_back_and_forth() -> None:
     history = History()
-    assert history.last is None and history.next is None
+    assert names(history) == (None, None) and history.take_last() is None and history.take_next() is None
     for name in "abc":
         history.add(Step(name=name))
-    assert history.last is not None and history.last.name == "c"
-    history.undone(history.last)
-    history.undone(history.last)
-    assert history.last.name == "a" and history.next is not None and history.next.name == "b"
-    history.redone(history.next)
-    assert history.last.name == "b" and history.next.name == "c"
+    undo(history)
+    undo(history)
+    assert names(history) == ("a", "b")
+    step = history.take_next()
+    assert step is not None
+    history.put_done(step)
+    assert names(history) == ("b", "c")
     history.add(Step(name="d"))
-    assert history.next is None and history.last.name == "d"
+    assert names(history) == ("d", None)
+
+
+def test_what_comes_while_a_step_is_being_taken_back_stays() -> None:
+    history = History()
+    history.add(Step(name="large"))
+    step = history.take_last()
+    history.add(Step(name="meanwhile"))
+    assert step is not None
+    history.put_undone(step)
+    assert names(history) == ("meanwhile", "large")
 
 
 def test_the_oldest_leave_when_there_are_too_many() -> None:
@@ -25,9 +46,8 @@ def test_the_oldest_leave_when_there_are_too_many() -> None:
     for number in range(MOST_STEPS + 5):
         history.add(Step(name=str(number)))
     taken = []
-    while history.last is not None:
-        taken.append(history.last.name)
-        history.undone(history.last)
+    while (step := history.take_last()) is not None:
+        taken.append(step.name)
     assert len(taken) == MOST_STEPS and taken[-1] == "5"
 
 
@@ -35,10 +55,11 @@ def test_the_oldest_leave_when_they_are_too_large_but_never_the_last_one() -> No
     history = History()
     history.add(Step(name="small", num_bytes=1))
     history.add(Step(name="large", num_bytes=MOST_BYTES * 2))
-    assert history.last is not None and history.last.name == "large"
-    history.undone(history.last)
-    assert history.last is None
-    history.redone(Step(name="large", num_bytes=10))
-    history.add(Step(name="new", num_bytes=10))
-    history.undone(Step(name="new", num_bytes=10))
-    assert history.last is not None and history.last.name == "large"
+    assert names(history) == ("large", None)
+    history.take_last()
+    assert names(history) == (None, None)
+    history.put_done(Step(name="a", num_bytes=MOST_BYTES // 2))
+    history.put_done(Step(name="b", num_bytes=MOST_BYTES // 2))
+    assert names(history) == ("b", None)
+    history.take_last()
+    assert names(history) == ("a", None)  # What left was taken off the sum.

@@ -13,6 +13,7 @@ from core.dataset.captions import decode_caption, read_caption
 from core.dataset.edits import Concept, DatasetFile, dataset_file_of, dataset_of, load_dataset
 from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError
+from core.files import remove_left_overs
 
 
 def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
@@ -103,6 +104,10 @@ def open_dataset(
     if content is None:
         content, refusal, notice = _content_of(folder)
     scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    if is_new:
+        for place in {record.caption_path.parent for record in scan.records}:
+            with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
+                remove_left_overs(place)
     return Opened(scan=scan, index=Index.of(scan), content=content, is_new=is_new, refusal=refusal, notice=notice)
 
 

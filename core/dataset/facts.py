@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -26,11 +27,19 @@ if TYPE_CHECKING:
 FACTS_VERSION = 1
 """To be raised whenever a measure changes, so that remembered facts are measured again."""
 
+
 Error = Literal["", "unreadable", "truncated", "format"]
 
 # Sharpness and light are judged at this many pixels, so that a large photo that is soft only when magnified counts as
 # sharp. Smaller pictures stay as they are.
 _COMMON_PIXELS = 640 * 640
+
+
+def facts_version() -> int:
+    """What remembered facts depend on besides the file: how they are measured, and by which subject detectors."""
+    from core.dataset.subject import detectors_in_use
+
+    return zlib.crc32(f"{FACTS_VERSION}/{detectors_in_use()}".encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

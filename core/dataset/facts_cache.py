@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from core.dataset.facts import FACTS_VERSION, ImageFacts
+from core.dataset.facts import ImageFacts, facts_version
 from core.paths import user_data_folder
 
 Stamp = tuple[int, int]
@@ -57,14 +57,14 @@ def get_many(stamps: Mapping[Path, Stamp]) -> dict[Path, ImageFacts]:
     """
     found: dict[Path, ImageFacts] = {}
     with _quietly(), _database() as database:
-        today = int(time.time() / _DAY_S)
+        today, version = int(time.time() / _DAY_S), facts_version()
         old: list[tuple[int, bytes]] = []
         paths = {os.fsencode(path): path for path in stamps}
         for keys in _batches(paths):
             places = ",".join("?" * len(keys))
             columns = "path, changed_ns, num_bytes, used_day, facts"
             query = f"SELECT {columns} FROM facts WHERE version = ? AND path IN ({places})"
-            for key, changed_ns, num_bytes, used_day, text in database.execute(query, (FACTS_VERSION, *keys)):
+            for key, changed_ns, num_bytes, used_day, text in database.execute(query, (version, *keys)):
                 path = paths[key]
                 if stamps[path] != (changed_ns, num_bytes):
                     continue
@@ -82,9 +82,9 @@ def put_many(entries: Iterable[tuple[Path, Stamp, ImageFacts]]) -> None:
 
     Facts with an error are not remembered: a file that could not be read may be there again the next time.
     """
-    today = int(time.time() / _DAY_S)
+    today, version = int(time.time() / _DAY_S), facts_version()
     rows = [
-        (os.fsencode(path), *stamp, FACTS_VERSION, today, json.dumps(facts.to_json()))
+        (os.fsencode(path), *stamp, version, today, json.dumps(facts.to_json()))
         for path, stamp, facts in entries
         if not facts.error
     ]

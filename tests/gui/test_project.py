@@ -366,6 +366,15 @@ def test_a_folder_changed_while_captions_are_written_keeps_its_settings(
     assert {(record.repeats, record.trigger_word, record.caption) for record in opened.scan.records} == {(9, "tw", "x")}
 
 
+def test_what_a_killed_writer_left_behind_is_removed(qtbot: QtBot, project: Project, folder: Path) -> None:
+    left = folder / ".kiln-999999999-12345.tmp"
+    left.write_text("half", encoding="utf-8")
+    mine = folder / f".kiln-{os.getpid()}-12345.tmp"
+    mine.write_text("in the making", encoding="utf-8")
+    open_folder(qtbot, project, folder)
+    assert not left.exists() and mine.exists()
+
+
 def test_decisions_are_saved_a_moment_after_they_were_made(qtbot: QtBot, opened: Project, folder: Path) -> None:
     opened.edit_pictures("Leave out", {images(opened)[0]: OUT})
     qtbot.waitUntil(dataset_file_of(folder).exists)

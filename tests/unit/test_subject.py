@@ -12,8 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
+from core.dataset.facts import facts_version
 from core.dataset.records import Box
-from core.dataset.subject import BUILT_IN, Subject, find_subject, known_detectors, load_detector
+from core.dataset.subject import BUILT_IN, Subject, detectors_in_use, find_subject, known_detectors, load_detector
 from core.dataset.subject.base import Kind, box_to_keep
 from core.errors import UserError
 from tests.subjects import SHAPES, crop_for, generated_subject, is_inside
@@ -298,3 +299,44 @@ def test_a_model_with_another_number_of_classes_is_no_detector(tmp_path: Path, n
     tiny_detector(tmp_path / "odd", [[32, 32, 20, 20, 0.9, 0.1], *FILLER], names=names)
     with pytest.raises(UserError, match="no detector that Kiln knows"):
         load_detector("odd", tmp_path)
+
+
+# --- which detector is asked --------------------------------------------------------------------------------------
+
+
+class Fixed:
+    """A detector that always finds the same."""
+
+    name, version = "fixed", 1
+
+    def __init__(self, *subjects: Subject) -> None:
+        self.subjects = list(subjects)
+
+    def find(self, image: Image.Image) -> list[Subject]:
+        return self.subjects
+
+
+def test_detectors_of_the_user_win_and_the_built_in_one_helps_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILN_HOME", str(tmp_path))
+    picture, _, _ = generated_subject(1)
+    usual, without = find_subject(picture), detectors_in_use()
+    model = tmp_path / "models" / "detectors" / "anime_person" / "model.onnx"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"stands for a model")
+    assert detectors_in_use() != without
+    own = Fixed(Subject(box=(10, 20, 60, 90), score=0.9, kind="person"))
+    monkeypatch.setattr("core.dataset.subject._loaded", lambda *_: own)
+    assert find_subject(picture) == (10, 20, 60, 90)
+    own.subjects.clear()
+    assert find_subject(picture) == usual
+
+
+def test_other_detectors_make_remembered_facts_outdated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILN_HOME", str(tmp_path))
+    before = facts_version()
+    model = tmp_path / "models" / "detectors" / "heads" / "model.onnx"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"x")
+    assert facts_version() != before

@@ -1,7 +1,8 @@
 """Where the subject of a picture is, so that a crop keeps it whole: head and body, not just the face.
 
 The built-in detector needs no model. Others are ONNX files that the user puts into a folder each, below
-`models/detectors` in the user's data folder.
+`models/detectors` in the user's data folder, such as `models/detectors/anime_person/model.onnx`. Whatever is there is
+used; where it finds nothing, the built-in one is asked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from core.paths import user_data_folder
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["BUILT_IN", "Kind", "Subject", "SubjectDetector", "find_subject", "known_detectors", "load_detector"]
+__all__ = [
+    "BUILT_IN",
+    "Kind",
+    "Subject",
+    "SubjectDetector",
+    "detectors_in_use",
+    "find_subject",
+    "known_detectors",
+    "load_detector",
+]
 
 BUILT_IN = Saliency.name
 _MODEL = "model.onnx"
@@ -30,12 +40,23 @@ def find_subject(image: Image, detector: SubjectDetector | None = None) -> Box |
 
     Args:
         image: Upright RGB of any size; the box is in its pixels.
-        detector: From `load_detector`; the built-in one when not given.
+        detector: From `load_detector`; when not given, those that the user has, else the built-in one.
 
     Raises:
-        UserError: The detector's model fails on the picture.
+        UserError: A detector cannot be loaded, or fails on the picture.
     """
-    return box_to_keep((detector or Saliency()).find(image), image.size)
+    if detector is not None:
+        return box_to_keep(detector.find(image), image.size)
+    own = [load_detector(name) for name in known_detectors() if name != BUILT_IN]
+    found = box_to_keep([subject for each in own for subject in each.find(image)], image.size)
+    return found or box_to_keep(Saliency().find(image), image.size)
+
+
+def detectors_in_use() -> str:
+    """What boxes depend on, as a text that changes whenever the user's detectors do. No model is loaded."""
+    place = _detectors_folder()
+    models = ((name, place / name / _MODEL) for name in known_detectors() if name != BUILT_IN)
+    return "/".join([f"{BUILT_IN} {Saliency.version}", *(f"{name} {path.stat().st_mtime_ns}" for name, path in models)])
 
 
 def known_detectors(folder: Path | None = None) -> list[str]:

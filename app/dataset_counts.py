@@ -30,13 +30,11 @@ def count(scan: Scan, repeats: int, with_problems: Container[Path]) -> Counts:
         repeats: As set by the user; 0 when chosen by the number of pictures.
         with_problems: The pictures that something is wrong with.
     """
-    uncaptioned = problems = excluded = waiting = 0
+    uncaptioned = problems = excluded = 0
     for record in scan.records:
         is_out = record.path in scan.pictures and scan.pictures[record.path].excluded
         excluded += is_out
-        if not is_captioned(record):
-            uncaptioned += 1
-            waiting += not is_out
+        uncaptioned += not is_captioned(record)
         problems += bool(record.caption_problem) or record.path in with_problems
     of: dict[Only, int] = {
         "all": len(scan.records),
@@ -44,7 +42,17 @@ def count(scan: Scan, repeats: int, with_problems: Container[Path]) -> Counts:
         "problems": problems,
         "excluded": excluded,
     }
-    return Counts(of, waiting > 0, summary(scan, repeats))
+    return Counts(of, needs_captions(scan), summary(scan, repeats))
+
+
+def needs_captions(scan: Scan) -> bool:
+    """Whether a picture that is trained has no words. Those of the class alone, or with class words, need no more."""
+    return any(
+        not (
+            is_captioned(record) or record.is_regularization or record.class_tokens or scan.edits(record.path).excluded
+        )
+        for record in scan.records
+    )
 
 
 def summary(scan: Scan, repeats: int = 0) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.config.model import DatasetConfig
+from app.caption_tokens import CaptionTokens
+from core.config import TrainConfig
 from core.dataset.edits import Concept, PictureEdits
 from core.dataset.fitting import FitOptions, plans_of
 from core.dataset.records import ImageRecord, Scan, Size
@@ -26,7 +27,6 @@ from core.dataset.statistics import (
     together_with,
 )
 from core.dataset.tag_cache import key_of, keys_of
-from core.dataset.tokens import counter_for
 
 MOST_TAGS = 30
 _TAG_EDGES = (0, 1, 5, 10, 20, 30, 40)
@@ -65,22 +65,22 @@ class Numbers:
     token_lengths: tuple[LengthBar, ...]
 
 
-def numbers_of(scan: Scan, concepts: Sequence[Concept], dataset: DatasetConfig, beside: str = "") -> Numbers:
+def numbers_of(scan: Scan, concepts: Sequence[Concept], config: TrainConfig, beside: str = "") -> Numbers:
     """All numbers.
 
     Args:
         scan: The pictures and what was decided about them.
         concepts: The folders of the scan.
-        dataset: The settings of the run.
+        config: The settings of the run.
         beside: The tag whose company is wanted; "" takes the trigger word, or the most frequent tag where no caption
             has that.
     """
+    dataset, tokens = config.dataset, CaptionTokens.of(config)
     used = [(record, edits) for record in scan.records if not (edits := scan.edits(record.path)).excluded]
     captions = [record.caption for record, _ in used if record.caption]
     counts = tag_counts(captions)
     tag = _beside(beside, [dataset.trigger_word, *(concept.trigger_word for concept in concepts)], counts)
     sizes = [_turned(record, edits) for record, edits in used]
-    count_tokens = counter_for(None).count
     return Numbers(
         num_images=len(used),
         num_excluded=len(scan.records) - len(used),
@@ -94,7 +94,7 @@ def numbers_of(scan: Scan, concepts: Sequence[Concept], dataset: DatasetConfig, 
         shapes=shape_histogram(sizes),
         buckets=_buckets(used, FitOptions.of(dataset)),
         tag_lengths=_lengths((len(keys_of(record.caption or "")) for record, _ in used), _TAG_EDGES),
-        token_lengths=_lengths((count_tokens(record.caption or "") for record, _ in used), _TOKEN_EDGES),
+        token_lengths=_lengths((tokens.count(record) for record, _ in used), _TOKEN_EDGES),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.history import bytes_of_changes
@@ -24,9 +24,11 @@ def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
 
 def read_again(record: ImageRecord) -> ImageRecord:
     """A picture with what is in its caption file now."""
-    changed_at = _changed_at(record.caption_path)
+    changed_at, num_bytes = _stamp(record.caption_path)
     caption, problem = read_caption(record.caption_path)
-    return dataclasses.replace(record, caption=caption, caption_problem=problem, caption_changed_at=changed_at)
+    return dataclasses.replace(
+        record, caption=caption, caption_problem=problem, caption_changed_at=changed_at, caption_bytes=num_bytes
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,16 +55,19 @@ class Done:
 
 def _with_caption(record: ImageRecord, data: bytes | None) -> ImageRecord:
     caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
+    changed_at, num_bytes = _stamp(record.caption_path)
     return dataclasses.replace(
-        record, caption=caption, caption_problem=problem, caption_changed_at=_changed_at(record.caption_path)
+        record, caption=caption, caption_problem=problem, caption_changed_at=changed_at, caption_bytes=num_bytes
     )
 
 
-def _changed_at(path: Path) -> float:
+def _stamp(path: Path) -> tuple[float, int]:
+    """When a caption was written last, and its bytes; zeros when there is none."""
     try:
-        return path.stat().st_mtime
+        status = path.stat()
     except OSError:
-        return 0.0
+        return 0.0, 0
+    return status.st_mtime, status.st_size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,16 +99,14 @@ class Opened:
     notice: str = ""
 
 
-def open_dataset(
-    folder: Path, content: DatasetFile | None, extension: str, known: Mapping[Path, ImageRecord]
-) -> Opened:
+def open_dataset(folder: Path, content: DatasetFile | None, extension: str) -> Opened:
     """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
     from core.dataset.scan import scan_dataset
 
     notice, refusal, is_new = "", "", content is None
     if content is None:
         content, refusal, notice = _content_of(folder)
-    scan = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+    scan = scan_dataset(dataset_of(content), caption_extension=extension)
     if is_new:
         for place in {record.caption_path.parent for record in scan.records}:
             with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.

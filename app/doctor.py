@@ -11,16 +11,18 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import Background
+from app.caption_tokens import CaptionTokens, tokenizer_folder
 from app.job_worker import JobWorker
 from app.mending import mending_of
 from app.project import Project
-from core.dataset.doctor import DoctorOptions, Finding, examine, orphan_captions
+from core.config import TrainConfig
+from core.dataset.doctor import DoctorOptions, Finding, examine
+from core.dataset.doctor.orphans import orphans_of
 from core.dataset.edits import Concept
 from core.dataset.facts import ImageFacts
 from core.dataset.fitting import FitOptions
 from core.dataset.images import EXTENSIONS
 from core.dataset.records import Box, Scan
-from core.dataset.tokens import counter_for
 from core.events import Failed, Finished, PicturesMeasured, StageProgress
 from core.jobs import CheckJob, Job
 from core.runner import ChildRun, Run
@@ -43,6 +45,7 @@ class _Judgement:
     findings: tuple[Finding, ...] = ()
     of_picture: Mapping[Path, tuple[Finding, ...]] = field(default_factory=dict)
     elapsed_s: float = 0.0
+    num_grave: int = 0
 
 
 class Doctor(QObject):
@@ -106,6 +109,11 @@ class Doctor(QObject):
         """The findings of every picture that has any; another mapping after every judgement."""
         return self._judgement.of_picture
 
+    @property
+    def num_to_look_at(self) -> int:
+        """How many pictures have findings that are more than good to know."""
+        return self._judgement.num_grave
+
     def findings_of(self, image: Path) -> tuple[Finding, ...]:
         """What was found about one picture, groups of alike pictures that it belongs to among it."""
         return self._judgement.of_picture.get(image, ())
@@ -165,20 +173,19 @@ class Doctor(QObject):
         if self._worker is not None:
             self._worker.stop()
 
-    def apply(self, findings: Iterable[Finding]) -> tuple[str, ...]:
-        """Carry out the fixes of some findings. Pictures that are left out or cropped by now stay as they are.
+    def apply(self, findings: Iterable[Finding]) -> str:
+        """Carry out the fixes of some findings as one step, as far as they still fit; see `mending_of`.
 
         Returns:
-            The names of the steps for undo: at most one for all decisions about pictures and one for all captions.
+            The name of the step for undo, "" when there was nothing to do.
         """
         mending = mending_of(self._project, list(findings))
-        if mending.edits:
-            self._project.edit_pictures(mending.edits_name, mending.edits)
         if mending.captions:
-            self._project.edit_captions(mending.captions_name, mending.captions)
+            self._project.edit_captions(mending.name, mending.captions, mending.edits)
+        elif mending.edits:
+            self._project.edit_pictures(mending.name, mending.edits)
         self._waiting.start(JUDGE_MS)  # Whoever pressed the button waits for what comes of it.
-        names = (mending.edits_name if mending.edits else "", mending.captions_name if mending.captions else "")
-        return tuple(filter(None, names))
+        return mending.name
 
     def retranslate(self) -> None:
         """Say everything anew in the language in use; what could not be read is measured again for its sentence."""
@@ -217,10 +224,12 @@ class Doctor(QObject):
         if self._options_key() != self._judged_for:
             self._judge_soon()
 
-    def _options_key(self) -> tuple[FitOptions, str]:
+    def _options_key(self) -> tuple[object, ...]:
         """What of the settings matters to a judgement."""
-        dataset = self._project.config.dataset
-        return FitOptions.of(dataset), dataset.caption_extension
+        config = self._project.config
+        dataset = config.dataset
+        words = dataset.trigger_word, dataset.absorbed_tags, tokenizer_folder(config)
+        return FitOptions.of(dataset), dataset.caption_extension, *words
 
     # Measuring
 
@@ -272,11 +281,11 @@ class Doctor(QObject):
 
     def _job(self, folder: Path, missing: Mapping[Path, Stamp]) -> CheckJob:
         """Names pictures only when not all are meant: thousands of paths take the window a moment to hand over."""
-        dataset = self._project.config.dataset
-        if len(missing) < self._num_files or dataset.folder != folder:
+        if len(missing) < self._num_files:
             return CheckJob(folder=folder, images=tuple(missing))
         self._project.save()  # The job reads which folders there are.
-        return CheckJob(folder=folder, edits=dataset.edits, caption_extension=dataset.caption_extension)
+        extension = self._project.config.dataset.caption_extension
+        return CheckJob(folder=folder, edits=self._project.edits_file, caption_extension=extension)
 
     def _on_progress(self, event: StageProgress) -> None:
         self._first_progress = self._first_progress or event
@@ -324,10 +333,9 @@ class Doctor(QObject):
             return
         self._is_judging = True
         self._judged_for = self._options_key()
-        fit, extension = self._judged_for
-        facts, concepts = dict(self._facts), self._project.concepts
+        facts, concepts, config = dict(self._facts), self._project.concepts, self._project.config
         self._background.start(
-            lambda: _judged(scan, concepts, extension, facts, fit), lambda result: self._take(scan.folder, result)
+            lambda: _judged(scan, concepts, facts, config), lambda result: self._take(scan.folder, result)
         )
 
     def _take(self, folder: Path, result: _Judgement | Exception) -> None:
@@ -346,28 +354,27 @@ class Doctor(QObject):
 
 
 def _judged(
-    scan: Scan, concepts: tuple[Concept, ...], extension: str, facts: Mapping[Path, ImageFacts], fit: FitOptions
+    scan: Scan, concepts: tuple[Concept, ...], facts: Mapping[Path, ImageFacts], config: TrainConfig
 ) -> _Judgement:
     started = time.monotonic()
-    options = DoctorOptions(fit=fit, pictures=scan.pictures, count_tokens=counter_for(None).count)
-    found = examine(scan.records, scan.problems, facts, options, _orphans(scan, concepts, extension))
+    fit, count_tokens = FitOptions.of(config.dataset), _counting(scan, CaptionTokens.of(config))
+    options = DoctorOptions(fit=fit, pictures=scan.pictures, count_tokens=count_tokens)
+    orphans = orphans_of(scan, concepts, config.dataset.caption_extension)
+    found = examine(scan.records, scan.problems, facts, options, orphans)
     of_picture: defaultdict[Path, list[Finding]] = defaultdict(list)
     for one in found:
         for image in (one.path, *one.others):
             of_picture[image].append(one)
     index = {image: tuple(ones) for image, ones in of_picture.items()}
-    return _Judgement(tuple(found), index, time.monotonic() - started)
+    known = {record.path for record in scan.records}
+    grave = {image for one in found if one.severity != "info" for image in (one.path, *one.others)} & known
+    return _Judgement(tuple(found), index, time.monotonic() - started, len(grave))
 
 
-def _orphans(scan: Scan, concepts: tuple[Concept, ...], extension: str) -> list[Path]:
-    """Captions without a picture in all folders that have pictures, each with the ending of its concept."""
-    folders: dict[Path, str] = {}
+def _counting(scan: Scan, tokens: CaptionTokens) -> Callable[[str], int]:
+    """Counts captions as they are trained; of pictures with equal captions, the one with the longest trigger word."""
+    longest: defaultdict[str, int] = defaultdict(int)
     for record in scan.records:
-        if record.concept < len(concepts):
-            folders.setdefault(record.path.parent, concepts[record.concept].caption_extension or extension)
-    endings = dict.fromkeys(folders.values())
-    return [
-        orphan
-        for ending in endings
-        for orphan in orphan_captions([folder for folder, its in folders.items() if its == ending], ending)
-    ]
+        if record.caption:
+            longest[record.caption] = max(longest[record.caption], tokens.count(record))
+    return longest.__getitem__

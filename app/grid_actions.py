@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QPoint, Qt, QUrl
@@ -70,6 +70,7 @@ class GridActions(QObject):
         if not records or self.question is not None:
             return
         self._save_typed()
+        images = tuple(record.path for record in records)  # A look may select others before the answer comes.
         number, name = len(records), records[0].path.name
         heading = (
             tr("Move {name} to the trash?", name=name)
@@ -81,16 +82,16 @@ class GridActions(QObject):
         self.question.add_button("trash", tr("Move to the trash"), "danger")
         self.question.add_button("exclude", tr("Only leave out"))
         self.question.add_button("keep", tr("Cancel"), "primary", default=True)
-        self.question.answered.connect(self._on_answered)
+        self.question.answered.connect(lambda answer: self._on_answered(answer, images))
         self.question.open()
 
-    def _on_answered(self, answer: str) -> None:
+    def _on_answered(self, answer: str, asked: Sequence[Path]) -> None:
         self.question = None
         scan = self._project.scan
+        images = [image for image in asked if self._project.record(image) is not None]
         if answer == "exclude":
-            self.toggle_excluded()
+            set_excluded(self._project, images, True)
         elif answer == "trash" and scan is not None:
-            images = [record.path for record in self._grid.selected()]
             self._background.start(lambda: _to_trash(images, scan), self._on_trashed)
 
     def _on_trashed(self, result: list[UserError] | Exception) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from app.caption_tokens import CaptionTokens
 from app.fit_plans import FitPlans
 from app.project import Project
 from app.widgets.item_models import is_captioned
+from core.dataset.edits import PictureEdits
 from core.dataset.fitting import FitOptions, plans_of
 from core.dataset.geometry import Size
 from core.dataset.query import Item, Query
 from core.dataset.records import ImageRecord
-from core.dataset.tokens import counter_for
 
 Only = Literal["all", "uncaptioned", "problems", "excluded"]
 """The usual questions, one press each."""
@@ -34,8 +36,8 @@ def predicate_of(
     """
     if only == "all" and not query.text.strip():
         return None
-    bucket_of = _buckets(plans.options) if "bucket" in query.text else None
-    counts_tokens = "tokens" in query.text
+    sizes_of = _sizes(plans.options) if "bucket" in query.text else None
+    tokens = CaptionTokens.of(project.config) if "tokens" in query.text else None
 
     def passes(record: ImageRecord) -> bool:
         edits = project.edits(record.path)
@@ -50,27 +52,23 @@ def predicate_of(
             record=record,
             edits=edits,
             problems=problems,
-            bucket=bucket_of(record, project) if bucket_of else None,
-            num_tokens=partial(_tokens, record) if counts_tokens else None,
+            num_tokens=partial(tokens.count, record) if tokens else None,
         )
-        return query.matches(item)
+        if sizes_of is None:
+            return query.matches(item)
+        return any(query.matches(replace(item, bucket=size)) for size in sizes_of(record, edits))
 
     return passes
 
 
-def _buckets(options: FitOptions) -> Callable[[ImageRecord, Project], Size]:
-    """The training size of pictures; equal pictures have equal ones, and there are few that differ."""
-    known: dict[tuple[object, ...], Size] = {}
+def _sizes(options: FitOptions) -> Callable[[ImageRecord, PictureEdits], tuple[Size, ...]]:
+    """The training sizes of a picture and its crops; equal pictures have equal ones, and there are few that differ."""
+    known: dict[tuple[object, ...], tuple[Size, ...]] = {}
 
-    def bucket(record: ImageRecord, project: Project) -> Size:
-        edits = project.edits(record.path)
+    def sizes(record: ImageRecord, edits: PictureEdits) -> tuple[Size, ...]:
         key = (record.size_px, edits.fit, edits.turn, edits.crops)
         if key not in known:
-            known[key] = plans_of(record.size_px, options, edits)[0].target_px
+            known[key] = tuple(dict.fromkeys(plan.target_px for plan in plans_of(record.size_px, options, edits)))
         return known[key]
 
-    return bucket
-
-
-def _tokens(record: ImageRecord) -> int:
-    return counter_for(None).count(record.caption or "")
+    return sizes

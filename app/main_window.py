@@ -235,7 +235,9 @@ class MainWindow(QMainWindow):
             self.show_message(
                 "warning",
                 tr("The caption you typed for {name} is not saved.", name=waiting.name),
-                tr("Choose which one to keep. Closing once more leaves the file as it is."),
+                tr("Choose which one to keep. Closing once more leaves the file as it is.")
+                if self._project.record(waiting) is not None
+                else tr("Open its folder again to save it. Closing once more leaves the file as it is."),
             )
             return
         if self._is_running():

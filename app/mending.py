@@ -14,16 +14,19 @@ from core.text import tr
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """What fixes come to: decisions and captions of pictures, with the names of these steps for undo."""
+    """What fixes come to: decisions and captions of pictures, and the name of the step for undo, "" for nothing."""
 
+    name: str
     edits: Mapping[Path, PictureEdits]
-    edits_name: str
     captions: Mapping[Path, str]
-    captions_name: str
 
 
 def mending_of(project: Project, findings: Sequence[Finding]) -> Mending:
-    """What the fixes of findings come to now. Pictures that are gone, left out or cropped by now stay as they are."""
+    """What the fixes of findings come to now.
+
+    Pictures that are gone, left out or cropped by now stay as they are, and so do captions that were edited since they
+    were judged; those are judged again.
+    """
     fixes = [(finding.problem, finding.fix) for finding in findings if finding.fix is not None]
     excluded: dict[Path, PictureEdits] = {}
     problems: set[ProblemCode] = set()
@@ -39,13 +42,21 @@ def mending_of(project: Project, findings: Sequence[Finding]) -> Mending:
             edits = project.edits(image)
             if project.record(image) is not None and not (edits.excluded or edits.crops or image in excluded):
                 cropped[image] = edits.model_copy(update={"crops": (Crop(box=box),)})
-    captions = {image: text for _, fix in fixes for image, text in fix.captions if project.record(image) is not None}
-    return Mending(
-        edits=excluded | cropped,
-        edits_name=_edits_name(list(excluded), list(cropped), problems),
-        captions=captions,
-        captions_name=_captions_name(list(captions)),
-    )
+    captions = {image: text for _, fix in fixes for image, text in fix.captions if _is_as_judged(project, image, text)}
+    decided = excluded | cropped
+    if decided and captions:
+        name = tr("Fix {n} problems", n=len(decided) + len(captions))
+    elif captions:
+        name = _captions_name(list(captions))
+    else:
+        name = _edits_name(list(excluded), list(cropped), problems) if decided else ""
+    return Mending(name, decided, captions)
+
+
+def _is_as_judged(project: Project, image: Path, text: str) -> bool:
+    """Whether a caption still has the words that a fix would write, and still not in the way it should have them."""
+    record = project.record(image)
+    return record is not None and record.caption == text and bool(record.caption_problem)
 
 
 def _edits_name(excluded: Sequence[Path], cropped: Sequence[Path], problems: Collection[ProblemCode]) -> str:

@@ -175,7 +175,7 @@ class Project(QObject):
         return True
 
     def rescan(self) -> None:
-        """Read the open folders again, unless another one is just being opened."""
+        """Read the open folders again, every file of them, unless another folder is just being opened."""
         if self._scan is not None and self._opening is None:
             self._start_scan(self._scan.folder)
 
@@ -234,10 +234,9 @@ class Project(QObject):
         if decisions is None:
             self._save_decisions()
         content = decisions.content() if decisions else None
-        known = self._known() if decisions else {}
         num_writes = self._num_writes
         self._background.start(
-            lambda: open_dataset(folder, content, extension, known),
+            lambda: open_dataset(folder, content, extension),
             lambda result: self._take_scan(generation, num_writes, result),
         )
         self.scanning_changed.emit(True)
@@ -292,9 +291,6 @@ class Project(QObject):
         index = index or Index.of(scan)
         self._positions = index.positions
         self._watch.watch(dict.fromkeys((*(concept.folder for concept in self.concepts), *index.folders)))
-
-    def _known(self) -> dict[Path, ImageRecord]:
-        return {record.path: record for record in self._scan.records} if self._scan else {}
 
     # Changes by other programs
 
@@ -379,13 +375,20 @@ class Project(QObject):
         self._keep_written(tr("Edit the caption of {name}", name=image.name), done, self.folder)
         return not (done.written.foreign or done.written.failed)
 
-    def edit_captions(self, name: str, texts: Mapping[Path, str]) -> None:
+    def edit_captions(
+        self, name: str, texts: Mapping[Path, str], pictures: Mapping[Path, PictureEdits] | None = None
+    ) -> None:
         """Write the captions of many pictures as one step; beside the window when there are many.
 
         Args:
             name: What the user did, for undo.
             texts: New caption of each picture.
+            pictures: Decisions that belong to the same step.
         """
+        decided = {image: (self.edits(image), edits) for image, edits in (pictures or {}).items()}
+        decided = {image: (before, after) for image, (before, after) in decided.items() if before != after}
+        if decided and self._is_refused():
+            return
         if self._scan is None:
             return
         records = [record for image in texts if (record := self.record(image)) is not None]
@@ -394,7 +397,7 @@ class Project(QObject):
         def write(progress: Progress) -> Written:
             return write_captions(records, {image: tidy(text) for image, text in texts.items()}, progress)
 
-        self._write(name, len(records), write, lambda done: self._keep_written(name, done, folder))
+        self._write(name, len(records), write, lambda done: self._keep_written(name, done, folder, decided))
 
     @property
     def undo_name(self) -> str:
@@ -501,13 +504,23 @@ class Project(QObject):
             if self._waiting and not self.is_writing:
                 self._waiting.popleft()()
 
-    def _keep_written(self, name: str, done: Done, folder: Path | None) -> None:
-        """Take up what was written, as a step that can be taken back."""
+    def _keep_written(
+        self,
+        name: str,
+        done: Done,
+        folder: Path | None,
+        decided: Mapping[Path, tuple[PictureEdits, PictureEdits]] | None = None,
+    ) -> None:
+        """Take up what was written, and what was decided with it, as a step that can be taken back."""
         self._take_written(done)
-        changes = done.written.changes
-        if changes and folder == self.folder:  # Else the history is that of another dataset by now.
-            self._history.add(Step(name=name, captions=changes, num_bytes=done.num_bytes))
+        if folder != self.folder:
+            return  # The history is that of another dataset by now.
+        changes, decided = done.written.changes, decided or {}
+        if changes or decided:
+            self._history.add(Step(name=name, captions=changes, pictures=decided, num_bytes=done.num_bytes))
         self.history_changed.emit()
+        if decided:
+            self._use_edits({image: after for image, (_, after) in decided.items()})
 
     def _take_written(self, done: Done) -> None:
         """Take up what is in the captions now, and tell what could not be written."""
@@ -541,6 +554,7 @@ class Project(QObject):
                 caption=record.caption,
                 caption_problem=record.caption_problem,
                 caption_changed_at=record.caption_changed_at,
+                caption_bytes=record.caption_bytes,
             )
         self._scan = dataclasses.replace(self._scan, records=tuple(now))
         self.captions_changed.emit(tuple(record.path for record in records))

@@ -308,7 +308,7 @@ QPushButton[role="segment"] {
 }
 QPushButton[role="segment"][narrow="true"] { padding: 0 7px; }
 QPushButton[role="segment"]:hover { background: $hover; color: $text; }
-QPushButton[role="segment"]:checked { background: $accent_soft; color: $text; font-weight: 600; }
+QPushButton[role="segment"]:checked { background: $accent_soft; color: $text; }
 QPushButton[role="segment"]:focus { border-color: $border_strong; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {

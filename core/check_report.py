@@ -10,10 +10,11 @@ from pathlib import Path
 
 from core.console import Reporter
 from core.control import Control
-from core.dataset.doctor import PROBLEMS, DoctorOptions, Finding, examine, orphan_captions
+from core.dataset.doctor import PROBLEMS, DoctorOptions, Finding, examine
+from core.dataset.doctor.orphans import orphans_of
 from core.dataset.facts import ImageFacts
 from core.dataset.fitting import FitOptions
-from core.dataset.scan import scan_job
+from core.dataset.scan import concepts_of_job, scan_job
 from core.events import Event, Failed, Finished, PicturesMeasured
 from core.jobs import CheckJob, run_to_end
 from core.text import tr
@@ -42,9 +43,8 @@ def check(job: CheckJob, fit: FitOptions, control: Control) -> Iterator[Event | 
 
 def _findings(job: CheckJob, fit: FitOptions, facts: dict[Path, ImageFacts]) -> list[Finding]:
     scan = scan_job(job.folder, job.edits, caption_extension=job.caption_extension)
-    folders = dict.fromkeys((scan.folder, *(record.path.parent for record in scan.records)))
     options = DoctorOptions(fit=fit, pictures=scan.pictures)
-    orphans = orphan_captions(folders, job.caption_extension)
+    orphans = orphans_of(scan, concepts_of_job(job.folder, job.edits), job.caption_extension)
     return examine(scan.records, scan.problems, facts, options, orphans)
 
 

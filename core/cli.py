@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from core import __version__
 from core.config import TrainConfig, load_config, validated, with_values
@@ -22,6 +22,8 @@ from core.config.fields import field_specs
 from core.config.toml import with_home
 from core.console import Reporter
 from core.control import Control
+from core.dataset.edits import Fit
+from core.dataset.fitting import CROP_SHAPES, Edge
 from core.errors import UserError
 from core.events import Event, Failed, Finished
 from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
@@ -108,7 +110,7 @@ def _check(job: PrepareJob, reporter: Reporter) -> int:
 
     control = Control()
     with _stopping(control, reporter):
-        check_job = CheckJob(folder=job.folder, edits=job.edits)
+        check_job = CheckJob(folder=job.folder, edits=job.edits, caption_extension=job.caption_extension)
         failed, stopped = show(check(check_job, FitOptions.of(job), control), reporter)
     return FAILED if failed else STOPPED if stopped else DONE
 
@@ -214,11 +216,24 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     task = prepare.add_mutually_exclusive_group(required=True)
     task.add_argument("--check", action="store_true", help=tr("say what is wrong with the pictures and captions"))
     task.add_argument("--export", type=Path, metavar="DIR", help=tr("new folder for the fitted copies"))
-    prepare.add_argument("--size", type=int, default=512, metavar="PIXELS")
-    prepare.add_argument("--fit", choices=("buckets", "smart", "crop", "pad"), default="buckets")
-    prepare.add_argument("--shape", default="1:1", metavar="W:H", help=tr("shape for smart, crop and pad"))
-    prepare.add_argument("--edge", choices=("blur", "white", "grey", "black"), default="blur")
-    prepare.add_argument("--format", choices=("png", "jpg", "webp"), default="png")
+    prepare.add_argument(
+        "--size", type=_pixels, default=512, metavar="PIXELS", help=tr("side of the square, 64 to 4096")
+    )
+    prepare.add_argument(
+        "--fit",
+        choices=get_args(Fit),
+        default="buckets",
+        help=tr("keep the shape, crop around the subject, crop from the middle, or pad"),
+    )
+    prepare.add_argument(
+        "--shape", choices=CROP_SHAPES, default="1:1", metavar="W:H", help=tr("shape for smart, crop and pad")
+    )
+    prepare.add_argument(
+        "--edge", choices=get_args(Edge), default="blur", help=tr("what is filled in around padded pictures")
+    )
+    prepare.add_argument(
+        "--format", choices=("png", "jpg", "webp"), default="png", help=tr("file format of the copies")
+    )
     prepare.add_argument("--edits", type=Path, default=Path(), metavar="FILE", help=tr("dataset file with decisions"))
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
@@ -237,6 +252,14 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     if changes and options.verb not in ("quick", "train", "resume"):
         raise WrongUseError("{verb} takes no settings.", remedy="Add --help to see what there is.", verb=options.verb)
     return options, changes
+
+
+def _pixels(text: str) -> int:
+    """A size within what a copy may have; argparse makes a sentence of the error."""
+    size = int(text)
+    if not 64 <= size <= 4096:
+        raise argparse.ArgumentTypeError(tr("{size} pixels are not possible; from 64 to 4096 are", size=size))
+    return size
 
 
 def _split_changes(words: list[str]) -> tuple[list[str], dict[str, str]]:

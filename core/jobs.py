@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, field_validator
 
 from core.config.base import Section, form
 from core.config.model import SamplingConfig, TrainConfig
 from core.control import Control
+from core.dataset.caption_ending import no_picture_ending
 from core.dataset.edits import Fit
 from core.dataset.fitting import Edge
 from core.errors import details, explain
@@ -64,6 +65,8 @@ class TagJob(Section):
     caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
     options: TagOptions = TagOptions()
 
+    _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
+
 
 class PrepareJob(Section):
     """Write copies of the pictures of a dataset, fitted to training size, and of their captions to another folder.
@@ -86,6 +89,8 @@ class PrepareJob(Section):
     format: Literal["png", "jpg", "webp"] = "png"
     quality: int = Field(95, ge=1, le=100)
 
+    _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
+
 
 class CheckJob(Section):
     """Measure the pictures of a dataset for the doctor: all of a folder and its dataset file, or only those named."""
@@ -95,6 +100,8 @@ class CheckJob(Section):
     edits: Path = Path()
     images: tuple[Path, ...] = ()
     caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
+
+    _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
 
 
 class TrainJob(Section):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.config import TrainConfig, validated
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
-from core.dataset.records import Scan
+from core.dataset.records import ImageRecord, Scan
 from core.dataset.scan import repeats_of
 from core.models import BaseModel, describe_base
 from core.paths import default_output_folder
@@ -55,8 +55,11 @@ def quick_config(
     """
     model = describe_base(base)
     output = output or default_output_folder()
-    captions = [record.caption for record in scan.records if record.caption] if scan else []
-    trigger = next((record.class_tokens for record in scan.records if record.class_tokens), "") if scan else ""
+    learned = _learned(scan) if scan else []
+    captions = [record.caption for record in learned if record.caption]
+    # Only what names all of the pictures: the name of one sub-folder of several is no word for the rest.
+    words = {_words_of(record.path.parent) for record in learned}
+    trigger = words.pop() if len(words) == 1 else ""
     values: dict[str, dict[str, object]] = {
         "model": {"base": base},
         "dataset": {"folder": pictures, "resolution": model.native_size_px, **_fit(model), "trigger_word": trigger},
@@ -74,6 +77,17 @@ def quick_config(
     if seed is not None:
         values["training"]["seed"] = seed
     return validated(values)
+
+
+def _learned(scan: Scan) -> list[ImageRecord]:
+    """The pictures that the LoRA is to learn; those of regularization folders show what is there already."""
+    return [record for record in scan.records if not record.is_regularization and not scan.edits(record.path).excluded]
+
+
+def _words_of(folder: Path) -> str:
+    """`name` for a folder called `10_name`. A class word of the folder is no trigger word: it names the kind."""
+    _, words = repeats_of(folder.absolute().name) or (0, "")
+    return words
 
 
 def _fit(model: BaseModel) -> dict[str, object]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from core.config.fields import with_values
 from core.config.model import TrainConfig
 from core.config.toml import load_config, save_config
+from core.dataset.edits import backup_of
 from core.errors import UserError
 from core.events import Event, Failed, Finished, from_line, to_line
 from core.files import write_text
@@ -77,23 +78,28 @@ class RunFolder:
         return self.path / "state"
 
     def create(self, config: TrainConfig) -> None:
-        """Make the folders and write the settings.
+        """Make the folders and write the settings. Decisions that another run of this name left are removed.
 
         Raises:
             OSError: The output folder cannot be written.
         """
         self.samples.mkdir(parents=True, exist_ok=True)
+        if config.dataset.edits != self.edits:
+            for left_over in (self.edits, backup_of(self.edits)):
+                left_over.unlink(missing_ok=True)
         save_config(config, self.config)
 
     def continued_config(self) -> TrainConfig:
         """The settings to continue with: as started, but with output folder and name as the run lies now.
 
-        A run may have been moved or renamed since it was started.
+        A run may have been moved or renamed since it was started. What was decided about the pictures is what the run
+        kept of it, if it was started with a dataset file.
         """
+        config = self.load_config()
         values = {"output.folder": self.path.parent.parent, "output.name": self.path.name}
-        if self.edits.exists():
+        if config.dataset.edits != Path() and self.edits.exists():
             values["dataset.edits"] = self.edits
-        return with_values(self.load_config(), values)
+        return with_values(config, values)
 
     def load_config(self) -> TrainConfig:
         """The settings of the run as it was started."""

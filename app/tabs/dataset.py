@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from app import theme
 from app.background import Background
-from app.dataset_counts import Counts, count
+from app.dataset_counts import Counts, count, needs_captions
 from app.doctor import Doctor
 from app.fit_plans import FitPlans
 from app.grid_actions import GridActions
@@ -103,7 +103,6 @@ class DatasetTab(QWidget):
         }
         self._background = Background(self)
         self._latest_counts = Latest(self)
-        self._needs_captions = False
         self._suggested_tagger: Path | None = None
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
@@ -116,6 +115,7 @@ class DatasetTab(QWidget):
         project.history_changed.connect(self._show_history)
         self.doctor.changed.connect(self._on_doctor_changed)
         settings.language_changed.connect(self.retranslate)
+        settings.language_changed.connect(project.rescan)  # What a scan says is in the language of its time.
         self._add_shortcuts()
         self.retranslate()
         if project.scan is not None:
@@ -260,8 +260,8 @@ class DatasetTab(QWidget):
             "Ctrl+F": self.filter.focus_search,
             "Ctrl+B": self.open_bulk_edit,
             "Ctrl+Z": self.undo,
-            "Ctrl+Shift+Z": self._project.redo,
-            "Ctrl+Y": self._project.redo,
+            "Ctrl+Shift+Z": self.redo,
+            "Ctrl+Y": self.redo,
             "Ctrl+Down": lambda: self.grid.move_by(1),
             "Ctrl+Up": lambda: self.grid.move_by(-1),
         }
@@ -291,19 +291,37 @@ class DatasetTab(QWidget):
         self._project.rescan()
 
     def flush(self) -> None:
-        """Save what is typed, and remember what is looked at."""
+        """Save what is typed and cropped, and remember what is looked at."""
         self.editor.flush()
+        self._keep_crops()
         current = self.grid.current()
         if current is not None:
             self._project.set_view({"picture": str(current.path)})
+
+    def _keep_crops(self) -> None:
+        if self.crop_editor is not None and self._is_cropping:
+            self.crop_editor.keep()
 
     def _edit_caption(self) -> None:
         self.side.show_panel(PICTURE)
         self.editor.start_typing()
 
     def undo(self) -> None:
-        """Take back what is being typed, else the last step."""
-        self.editor.undo()
+        """Take back what is being typed or cropped, else the last step, where that can be seen."""
+        if self.crop_editor is not None and self._is_cropping:
+            self.crop_editor.undo()
+        else:
+            self.editor.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last, where that can be seen."""
+        if not self._is_cropping:
+            self._project.redo()
+
+    @property
+    def _is_cropping(self) -> bool:
+        """Whether the crop editor is in the place of the page."""
+        return self._pages.currentIndex() == CROP
 
     def ask(self, text: str) -> None:
         """Show the pictures that a filter lets pass."""
@@ -375,7 +393,8 @@ class DatasetTab(QWidget):
 
     def _go_on(self) -> None:
         self.flush()
-        if self._needs_captions:
+        scan = self._project.scan
+        if scan is not None and needs_captions(scan):
             self.tagger_requested.emit()
         else:
             self.params_requested.emit()
@@ -449,9 +468,9 @@ class DatasetTab(QWidget):
             self._project.look_again()
 
     def show_waiting(self) -> Path | None:
-        """Show the picture whose caption waits for the user's choice, and return it; None when there is none."""
+        """The picture whose typed caption is not saved, or None; it is shown when it is in the open folder."""
         image = self.editor.waiting
-        if image is not None:
+        if image is not None and self._project.record(image) is not None:
             self.show_picture(image)
             self.side.show_panel(PICTURE)
         return image
@@ -464,6 +483,12 @@ class DatasetTab(QWidget):
         self.loader.shut_down()
 
     def _on_scanning_changed(self, scanning: bool) -> None:
+        """Save first: what is typed and cropped belongs to the folder that is open until the scan is taken."""
+        if scanning:
+            self.flush()
+        else:
+            self._keep_crops()
+        self._project.save()
         self._busy.setRange(0, 0)
         self._busy.setVisible(scanning)
         self.header.rescan_button.setEnabled(not scanning)
@@ -533,6 +558,7 @@ class DatasetTab(QWidget):
         rows = self.grid.images.rowCount()
         self._views.setCurrentIndex(0 if rows else 1)
         scan = self._project.scan
+        self.filter.set_matches(rows, len(scan.records) if scan is not None else 0)
         self.scopes.set_shown(tuple(record.path for record in self.grid.images.records(0, rows - 1)))
         is_empty = scan is not None and not scan.records
         self._clear_button.setVisible(not is_empty)
@@ -564,10 +590,9 @@ class DatasetTab(QWidget):
             self._project.tell(counts)
             return
         self.filter.set_counts(counts.of)
-        self.side.set_badge(CHECK, sum(finding.severity != "info" for finding in self.doctor.findings))
+        self.side.set_badge(CHECK, self.doctor.num_to_look_at)
         self.header.summary.setText(counts.summary)
         self.header.export_button.setVisible(bool(counts.of["all"]))
-        self._needs_captions = counts.needs_captions
         self.header.set_next(needs_captions=counts.needs_captions, is_possible=counts.of["all"] > counts.of["excluded"])
 
     def _show_history(self) -> None:

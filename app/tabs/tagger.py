@@ -173,7 +173,7 @@ class TaggerTab(QWidget):
         dataset = self._project.config.dataset
         job = TagJob(
             folder=folder,
-            edits=dataset.edits,
+            edits=self._project.edits_file,
             caption_extension=dataset.caption_extension,
             options=self.form.options(),
         )

@@ -169,11 +169,11 @@ class CaptionEditor(Card):
 
     def set_record(self, record: ImageRecord | None) -> None:
         """Show another picture; what was typed for the one before is saved first, or kept when it cannot be."""
-        self.flush()
         self._common.set_records(())
         if record is not None and self._record is not None and record.path == self._record.path and self.is_edited:
-            self.refresh(record)
+            self.refresh(record)  # Read again in the middle of typing, which goes on.
             return
+        self.flush()
         if self._record is not None and self._base is not None and self.is_edited:
             self._drafts[self._record.path] = (self.text.toPlainText(), self._base)
         self._show(record)
@@ -222,6 +222,11 @@ class CaptionEditor(Card):
             return True
         if self.has_conflict:
             return False
+        now = self._project.record(self._record.path)
+        if now is not None and self._base is not None and not same_caption(now, self._base):
+            self.refresh(now)  # Another program wrote it since the typing began: the user is asked.
+            if self.is_edited:
+                return False
         self._is_saving = True
         try:
             is_saved = self._project.save_caption(self._record.path, self.text.toPlainText())
@@ -250,10 +255,10 @@ class CaptionEditor(Card):
 
     @property
     def waiting(self) -> Path | None:
-        """A picture of the open folder whose typed caption is not on disk, because it waits for the user's choice."""
+        """A picture whose typed caption is not on disk, because it waits for the user's choice or for its folder."""
         if self.has_conflict and self._record is not None:
             return self._record.path
-        return next((image for image in self._drafts if self._project.record(image) is not None), None)
+        return min(self._drafts, key=lambda image: self._project.record(image) is None, default=None)
 
     def _ask(self, theirs: ImageRecord | None) -> None:
         """Show the row for what is in the file now, with the picture making room for it, or take the row away."""
@@ -350,7 +355,7 @@ class CaptionEditor(Card):
         if not self._common.images:
             text = self.text.toPlainText()
             tags = split_tags(text)
-            self._count.set_caption(text)
+            self._count.set_caption(self._record, text)
             self.chips.set_tags(tags)
             self.chips.set_learned(self._count.num_learned(tags))
             trigger = self._record.trigger_word if self._record else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent
@@ -19,17 +19,14 @@ from app.project import Project
 from app.widgets import crop_geometry as geometry
 from app.widgets.crop_page import CropPage
 from app.widgets.thumbnails import PictureKey, read_picture
-from core.dataset.edits import UNTOUCHED, Crop, PictureEdits, Turn
-from core.dataset.fitting import FitPlan, plans_of, turned_box, turned_size
+from core.dataset.edits import UNTOUCHED, Crop, PictureEdits
+from core.dataset.fitting import FitPlan, plans_of, turned_box, turned_edits, turned_size
 from core.dataset.geometry import Size
 from core.dataset.records import ImageRecord
 from core.text import tr
 
 SHOWN_PX = 2560
 """A picture is shown in at most so many pixels across and along; its frames count in all of them."""
-_TURNED: dict[tuple[Turn, int], Turn] = {
-    (turn, by): get_args(Turn)[(place + by) % 4] for place, turn in enumerate(get_args(Turn)) for by in (-1, 1)
-}
 
 
 class CropEditor(CropPage):
@@ -42,7 +39,8 @@ class CropEditor(CropPage):
         super().__init__(project, plans, parent)
         self._project = project
         self._record: ImageRecord | None = None
-        self._edits = UNTOUCHED
+        self._edits = self._before = UNTOUCHED
+        self._folder: Path | None = None
         self._image: QImage | None = None
         self._generation = 0
         self._background = Background(self)
@@ -90,7 +88,8 @@ class CropEditor(CropPage):
         self.keep()
         record = self._project.record(image)
         if record is not None:
-            self._edits = self._project.edits(image)
+            self._edits = self._before = self._project.edits(image)
+            self._folder = self._project.folder
             self._read(record)
             self._use_edits(0)
             self.canvas.setFocus()
@@ -119,8 +118,16 @@ class CropEditor(CropPage):
         self._leave()
 
     def cancel(self) -> None:
-        """Leave everything as it was before."""
+        """Leave everything as it was before, also what was kept meanwhile because another page was shown."""
+        self._edits = self._before
+        self.keep()
         self._leave()
+
+    def undo(self) -> None:
+        """Take back what was decided here since the last step. Steps before that are taken back from the grid."""
+        if self._record is not None:
+            self._edits = self._project.edits(self._record.path)
+            self._use_edits(self.canvas.current)
 
     def reset(self) -> None:
         """Forget every decision about the picture."""
@@ -148,7 +155,7 @@ class CropEditor(CropPage):
         if self._record is not None and self._record.path in images:
             now = self._project.edits(self._record.path)
             if now != self._edits:  # Taken back from elsewhere.
-                self._edits = now
+                self._edits = self._before = now
                 self._use_edits(self.canvas.current)
 
     def _on_records_changed(self) -> None:
@@ -156,7 +163,9 @@ class CropEditor(CropPage):
         if before is None:
             return
         now = self._project.record(before.path)
-        if now is None:  # The file is gone, or another folder is open.
+        if now is None:
+            if self._folder == self._project.folder:  # The file is gone, perhaps only while it is saved anew.
+                self.keep()
             self._leave()
         elif (now.size_px, now.changed_at) != (before.size_px, before.changed_at):
             self._read(now)
@@ -179,13 +188,9 @@ class CropEditor(CropPage):
 
     def turn(self, by: int) -> None:
         """Turn the picture with its crops: 1 is a quarter to the right, -1 to the left."""
-        size_px = self._turned_size
-        quarter = _TURNED[0, by]
-        crops = tuple(
-            crop.model_copy(update={"box": turned_box(crop.box, size_px, quarter)}) for crop in self._edits.crops
-        )
-        self._edits = self._edits.model_copy(update={"turn": _TURNED[self._edits.turn, by], "crops": crops})
-        self._use_edits(self.canvas.current)
+        if self._record is not None:
+            self._edits = turned_edits(self._edits, self._record.size_px, 90 if by > 0 else 270)
+            self._use_edits(self.canvas.current)
 
     def _add(self, crop: Crop) -> None:
         self._edits = self._edits.model_copy(update={"crops": (*self._edits.crops, crop)})
@@ -285,7 +290,7 @@ class CropEditor(CropPage):
         self.subject_button.setToolTip(
             tr("Adds a crop around what the picture shows")
             if is_known
-            else tr("What this picture shows is not known yet; choose the smart crop on the Fit page once.")
+            else tr("No subject is known in this picture. The Check panel looks for it.")
         )
         self.reset_button.setEnabled(self._edits != UNTOUCHED)
 

@@ -31,11 +31,6 @@ class CropList(QWidget):
         self._column.addWidget(self._whole)
         self.retranslate()
 
-    @property
-    def num_rows(self) -> int:
-        """How many crops are listed."""
-        return sum(row.isVisibleTo(self) for row in self._rows)
-
     def name_box(self, index: int) -> QComboBox:
         """Where a crop is named."""
         return self._rows[index].name

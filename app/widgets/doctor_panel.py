@@ -41,7 +41,7 @@ class DoctorPanel(QWidget):
         super().__init__(parent)
         self._project = project
         self._doctor = doctor
-        self._mended: tuple[str, ...] = ()
+        self._mended = ""
         self._groups: dict[ProblemCode, list[Finding]] = {}
         self.cards: dict[ProblemCode, ProblemCard] = {}
         self._build_status()
@@ -178,7 +178,7 @@ class DoctorPanel(QWidget):
         self._pages.setCurrentWidget(self.clear_state if is_clear else self._area)
         self.clear_state.set_texts(
             tr("{n} pictures, nothing to mend", n=f"{total:,}") if total != 1 else tr("1 picture, nothing to mend"),
-            tr("Every file opens, and none is blurred, twice there or too small."),
+            tr("The check found nothing wrong with the pictures that are trained, nor with their captions."),
         )
         self.headline.setText(self._headline(running))
         if not running:
@@ -195,13 +195,12 @@ class DoctorPanel(QWidget):
     def _headline(self, running: bool) -> str:
         if running:
             return tr("Checking the pictures…")
-        grave = [one for code, found in self._groups.items() if PROBLEMS[code].severity != "info" for one in found]
-        pictures = {path for one in grave for path in (one.path, *one.others) if self._project.record(path)}
-        if len(pictures) == 1:
+        number = self._doctor.num_to_look_at
+        if number == 1:
             return tr("1 picture to look at")
-        if pictures:
-            return tr("{n} pictures to look at", n=f"{len(pictures):,}")
-        if grave:
+        if number:
+            return tr("{n} pictures to look at", n=f"{number:,}")
+        if any(PROBLEMS[code].severity != "info" for code in self._groups):
             return tr("Something to look at")
         if self._groups:
             return tr("Nothing has to be mended. This is good to know:")
@@ -221,7 +220,7 @@ class DoctorPanel(QWidget):
     def _show_done(self) -> None:
         """Offer the way back for as long as the last thing that was done is a fix from here."""
         name = self._project.undo_name
-        self._done.setVisible(name in self._mended)
+        self._done.setVisible(bool(name) and name == self._mended)
         self._done_text.setText(name)
 
     def _safe(self) -> list[Finding]:

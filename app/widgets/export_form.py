@@ -121,7 +121,7 @@ class ExportForm(QWidget):
         folder = self._project.folder or dataset.folder
         return PrepareJob(
             folder=folder,
-            edits=dataset.edits,
+            edits=self._project.edits_file,
             target=folder.parent / Path(self.target.text().strip()).expanduser(),
             resolution=self.resolution.value(),
             fit=self.fit.currentData(),

@@ -70,12 +70,14 @@ class FilterBar(QWidget):
             made.setProperty("role", "segment")
             made.setCheckable(True)
             made.setCursor(Qt.CursorShape.PointingHandCursor)
-            made.clicked.connect(self.apply)
+            made.clicked.connect(lambda _checked, only=only: self.ask("", only))
             self._group.addButton(made)
             self.only_buttons[only] = made
             first.addWidget(made)
         self.only_buttons["all"].setChecked(True)
         first.addStretch(1)
+        self.matches = label(role="small")
+        first.addWidget(self.matches)
         self.undo_button = _tool("undo")
         self.redo_button = _tool("redo")
         self.trained_button = QPushButton()
@@ -183,6 +185,11 @@ class FilterBar(QWidget):
             number = counts.get(only, 0)
             made.setText(texts[only](number))
             made.setVisible(only in ("all", "uncaptioned") or bool(number) or made.isChecked())
+
+    def set_matches(self, shown: int, total: int) -> None:
+        """Say how many pictures the question finds, when it is one."""
+        is_asked = bool(self._query.text.strip()) or self.only != "all"
+        self.matches.setText(tr("{shown} of {total} shown", shown=shown, total=total) if is_asked else "")
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""

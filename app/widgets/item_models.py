@@ -92,13 +92,6 @@ class ImageListModel(QStringListModel):
         """The row of a picture, or -1 when the filter hides it."""
         return self._rows.get(image, -1)
 
-    def repaint(self, image: Path) -> None:
-        """Tell views that the looks of a picture changed."""
-        row = self.row_of(image)
-        if row >= 0:
-            index = self.index(row)
-            self.dataChanged.emit(index, index, [int(Qt.ItemDataRole.DecorationRole)])
-
     def _refilter(self) -> None:
         passes, order = self._passes, self._order
         self._shown = [record for record in self._all if passes(record)] if passes else list(self._all)

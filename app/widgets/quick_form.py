@@ -218,10 +218,13 @@ class QuickForm(Card):
         elif not scan.records:
             text, wrong = tr("There is no picture in this folder."), True
         else:
-            captions = sum(bool(record.caption) for record in scan.records)
-            number = len(scan.records)
+            used = [record for record in scan.records if not scan.edits(record.path).excluded]
+            captions = sum(bool(record.caption) for record in used)
+            number = len(used)
             pictures = tr("1 picture") if number == 1 else tr("{number} pictures", number=number)
             text = tr("{pictures}, {captions} with a caption", pictures=pictures, captions=captions)
+            if left_out := len(scan.records) - number:
+                text += tr(", left out: {number}", number=left_out)
             if unusable := sum(problem.excludes for problem in scan.problems):
                 text += tr(", files that cannot be used: {number}", number=unusable)
             if not captions:

@@ -121,8 +121,8 @@ class StatisticsPanel(QWidget):
         if scan is None or self._is_counting or not self.isVisible():
             return
         self._is_counting, self._is_stale = True, False
-        concepts, dataset, beside = self._project.concepts, self._project.config.dataset, self._beside
-        self._background.start(lambda: numbers_of(scan, concepts, dataset, beside), self._take)
+        concepts, config, beside = self._project.concepts, self._project.config, self._beside
+        self._background.start(lambda: numbers_of(scan, concepts, config, beside), self._take)
 
     def _take(self, result: Numbers | Exception) -> None:
         self._is_counting = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,18 +10,20 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLabel
 
 from app.background import Background
+from app.caption_tokens import CaptionTokens, tokenizer_folder
 from app.project import Project
 from app.widgets.card import set_role
+from core.config.model import DatasetConfig
 from core.dataset.captions import split_tags
-from core.dataset.tokens import CHUNK, TokenCounter, counter_for
-from core.errors import UserError
+from core.dataset.records import ImageRecord
+from core.dataset.tokens import CHUNK
 from core.text import tr
 
 
 class TokenLabel(QLabel):
-    """Tags and tokens of a caption, as the text encoder of the chosen base model counts them.
+    """Tags of a caption, and the tokens that the text encoder of the chosen base model gets with it.
 
-    The counter is read in the background; until then only the tags are counted.
+    The trigger word in front counts, too. The counter is read in the background; until then only the tags are counted.
     """
 
     counter_ready = Signal()
@@ -30,17 +33,18 @@ class TokenLabel(QLabel):
         self.setWordWrap(True)
         self._project = project
         self._background = Background(self)
-        self._counter: TokenCounter | None = None
-        self._folder: Path | None = None
+        self._tokens: CaptionTokens | None = None
+        self._asked = self._wanted()
+        self._record: ImageRecord | None = None
         self._text = ""
         self._words: str | None = None
         set_role(self, "small")
-        project.config_changed.connect(self._choose_counter)
-        self._load(self._tokenizer())
+        project.config_changed.connect(self._on_config_changed)
+        self._load()
 
-    def set_caption(self, text: str) -> None:
-        """Count another caption."""
-        self._text, self._words = text, None
+    def set_caption(self, record: ImageRecord | None, text: str) -> None:
+        """Count another caption: that of a picture, as it is being edited."""
+        self._record, self._text, self._words = record, text, None
         self.retranslate()
 
     def show_words(self, words: str) -> None:
@@ -50,10 +54,9 @@ class TokenLabel(QLabel):
 
     def num_learned(self, tags: Sequence[str]) -> int | None:
         """How many of the tags of a caption are learned in full; None when all are."""
-        counter = self._counter
-        if counter is None or counter.count(", ".join(tags)) <= CHUNK:
+        if self._tokens is None or self._record is None:
             return None
-        return next(number for number in range(len(tags)) if counter.count(", ".join(tags[: number + 1])) > CHUNK)
+        return self._tokens.num_learned(self._record, tags)
 
     def retranslate(self) -> None:
         """Set the text in the language in use."""
@@ -64,11 +67,11 @@ class TokenLabel(QLabel):
             return
         num_tags = len(split_tags(self._text))
         parts = [tr("1 tag") if num_tags == 1 else tr("{n} tags", n=num_tags)]
-        num_tokens = self._counter.count(self._text) if self._counter else 0
+        num_tokens = self._num_tokens()
         is_long = num_tokens > CHUNK
         if is_long:
             parts.append(tr("{tokens} tokens, only the first {most} are learned", tokens=num_tokens, most=CHUNK))
-        elif self._counter is not None:
+        elif self._tokens is not None:
             parts.append(tr("{tokens} of {most} tokens", tokens=num_tokens, most=CHUNK))
         self.setText(" · ".join(parts))
         self.setToolTip(
@@ -83,29 +86,26 @@ class TokenLabel(QLabel):
         if self.property("role") != role:
             set_role(self, role)
 
-    def _tokenizer(self) -> Path | None:
-        folder = self._project.config.model.base / "tokenizer"
-        return folder if folder.is_dir() else None
+    def _num_tokens(self) -> int:
+        if self._tokens is None or self._record is None:
+            return 0
+        return self._tokens.count(dataclasses.replace(self._record, caption=self._text))
 
-    def _choose_counter(self) -> None:
-        folder = self._tokenizer()
-        if folder != self._folder:
-            self._load(folder)
+    def _wanted(self) -> tuple[DatasetConfig, Path | None]:
+        """What of the settings matters."""
+        return self._project.config.dataset, tokenizer_folder(self._project.config)
 
-    def _load(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._background.start(lambda: _counter(folder), lambda result: self._take(folder, result))
+    def _on_config_changed(self) -> None:
+        if self._wanted() != self._asked:
+            self._load()
 
-    def _take(self, folder: Path | None, result: TokenCounter | Exception) -> None:
-        if folder == self._folder and isinstance(result, TokenCounter):
-            self._counter = result
+    def _load(self) -> None:
+        config, asked = self._project.config, self._wanted()
+        self._asked = asked
+        self._background.start(lambda: CaptionTokens.of(config), lambda result: self._take(asked, result))
+
+    def _take(self, asked: tuple[DatasetConfig, Path | None], result: CaptionTokens | Exception) -> None:
+        if asked == self._asked and isinstance(result, CaptionTokens):
+            self._tokens = result
             self.retranslate()
             self.counter_ready.emit()
-
-
-def _counter(folder: Path | None) -> TokenCounter:
-    """The counter of a base model; where its files are damaged, which the training page tells, CLIP's own."""
-    try:
-        return counter_for(folder)
-    except UserError:
-        return counter_for(None)

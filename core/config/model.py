@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from core.config.base import Section, form
+from core.dataset.caption_ending import no_picture_ending
 from core.text import tr
 
 LONGEST_NAME_BYTES = 200
@@ -133,6 +134,7 @@ class DatasetConfig(Section):
     caption_extension: str = Field(
         ".txt",
         pattern=r"^\.[A-Za-z0-9_]+$",
+        validate_default=False,  # The check imports what imports this module.
         title="Caption extension",
         description="Ending of the caption file beside each picture.",
         json_schema_extra=form(advanced=True, also=("caption_extension",)),
@@ -173,6 +175,8 @@ class DatasetConfig(Section):
         description="Show each picture mirrored half of the time. Not for characters whose sides differ.",
         json_schema_extra=form(advanced=True, also=("flip_aug",)),
     )
+
+    _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
 
 
 class NetworkConfig(Section):

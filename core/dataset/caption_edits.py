@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from core.dataset.caption_ending import refuse_pictures
 from core.dataset.captions import CaptionChange, bytes_of, decode_caption
 from core.dataset.records import ImageRecord
 from core.files import put_in_place, write_bytes
@@ -96,6 +97,8 @@ def _is(expected: bytes | None) -> Callable[[bytes | None], bool]:
 
 def _carry_out(steps: list[_Step], progress: Progress | None) -> Written:
     """Do the steps, many of them on two threads: the system takes its time for each file, and more do not help."""
+    for step in steps:
+        refuse_pictures(step.path)
     if len(steps) <= _MOST_ONE_BY_ONE:
         return _part(steps, _put_durably, lambda: None, threading.Event())
     ended, counter = threading.Event(), count(1)  # Counting is one step for Python, so that no lock is needed.

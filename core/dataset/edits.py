@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 
 from core.config.base import Section
+from core.dataset.caption_ending import no_picture_ending
 from core.dataset.geometry import Box
 from core.errors import UserError
 from core.files import write_bytes, write_text
@@ -42,6 +43,8 @@ class Concept(Section):
     caption_extension: str = Field("", pattern=r"^(\.[A-Za-z0-9_]+)?$")
     include_subfolders: bool = False
     is_regularization: bool = False
+
+    _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
 
 
 class Crop(Section):
@@ -84,6 +87,14 @@ class DatasetFile(Section):
     pictures: dict[str, PictureEdits] = Field(default_factory=dict)
     view: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """What the window remembers about its looks for this dataset: filter, order, selected picture."""
+
+    @field_validator("concepts")
+    @classmethod
+    def _say_where_they_are(cls, concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
+        # From where a folder is meant depends on who reads the file: the window, a job, or a run continued later.
+        if not all(concept.folder.is_absolute() for concept in concepts):
+            raise ValueError("folders of a dataset file are absolute paths")
+        return concepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +143,7 @@ def load_dataset(path: Path) -> tuple[DatasetFile, str]:
     try:
         return _read(path), ""
     except FileNotFoundError as error:
-        if not _backup_of(path).exists():
+        if not backup_of(path).exists():
             raise UserError(
                 "The dataset file {path} does not exist.",
                 remedy="Open the picture folder again, or take dataset.edits out of the settings.",
@@ -142,7 +153,7 @@ def load_dataset(path: Path) -> tuple[DatasetFile, str]:
     except (OSError, ValueError) as error:
         first = error
     try:
-        content = _read(_backup_of(path))
+        content = _read(backup_of(path))
     except (OSError, ValueError):
         raise UserError(
             "The dataset file {path} is damaged, and so is its backup: {error}.",
@@ -161,21 +172,33 @@ def save_dataset(path: Path, content: DatasetFile) -> None:
 
     Raises:
         OSError: The file cannot be written; the old one is as it was.
+        ValueError: The content could not be read again; the old file is as it was.
     """
+    # Copies of a model with other values are not checked when they are made.
+    values = content.model_dump()
+    DatasetFile.model_validate(values)
     with contextlib.suppress(OSError, ValueError, UserError):
         old = path.read_bytes()
-        DatasetFile.model_validate_json(old)
-        write_bytes(_backup_of(path), old)
+        _parsed(old, path)
+        write_bytes(backup_of(path), old)
     # ASCII, because a path may hold bytes that are no text.
-    write_text(path, json.dumps(content.model_dump(), default=str, indent=1))
+    write_text(path, json.dumps(values, default=str, indent=1))
 
 
-def _backup_of(path: Path) -> Path:
+def backup_of(path: Path) -> Path:
+    """Where the last good state of a dataset file is kept."""
     return path.with_name(path.name + ".backup")
 
 
 def _read(path: Path) -> DatasetFile:
-    values = json.loads(path.read_text(encoding="utf-8"))
+    return _parsed(path.read_bytes(), path)
+
+
+def _parsed(data: bytes, path: Path) -> DatasetFile:
+    try:
+        values = json.loads(data.decode())
+    except RecursionError as error:
+        raise ValueError("too many brackets within each other") from error
     if isinstance(values, dict) and isinstance(values.get("version"), int) and values["version"] > VERSION:
         raise UserError(
             "The dataset file {path} was written by a newer version of Kiln.",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Edge = Literal["blur", "white", "grey", "black"]
 """What is filled in around a padded picture."""
 
+CROP_SHAPES = ("1:1", "4:5", "3:4", "2:3", "9:16", "5:4", "4:3", "3:2", "16:9")
+"""The shapes, width to height, that pictures are cropped or padded to."""
+
 FloatBox = tuple[float, float, float, float]
 """As `Box`, with fractions of pixels, and free to reach beyond the picture."""
 
@@ -66,7 +69,8 @@ class FitPlan:
     """What of a picture is shown at which size.
 
     `box` is cut out of the picture, which is upright and turned by `turn`, and brought to `target_px`. Where the box
-    reaches beyond the picture, `edge` is filled in, and the loss leaves it out.
+    reaches beyond the picture, `edge` is filled in, and the loss leaves it out. So it is where the box reaches beyond
+    `part`, the crop that the plan is for: what the user cut away is never shown. None stands for the whole picture.
     """
 
     source_px: Size
@@ -74,6 +78,7 @@ class FitPlan:
     box: FloatBox
     turn: Turn = 0
     edge: Edge = "blur"
+    part: Box | None = None
 
     @property
     def scale(self) -> float:
@@ -88,13 +93,14 @@ class FitPlan:
 
     @property
     def inside(self) -> FloatBox:
-        """The part of the box that lies in the picture."""
+        """What is shown: the box as far as it lies in the picture, and in the part that may be shown."""
         left, top, right, bottom = self.box
+        part = self.part or (0, 0, *self.source_px)
         return (
-            max(0.0, left),
-            max(0.0, top),
-            min(float(self.source_px[0]), right),
-            min(float(self.source_px[1]), bottom),
+            max(float(part[0]), left),
+            max(float(part[1]), top),
+            min(float(part[2]), right),
+            min(float(part[3]), bottom),
         )
 
     @property
@@ -104,7 +110,7 @@ class FitPlan:
 
     @property
     def content_px(self) -> Box:
-        """Where the picture itself is in the result, in its pixels; the rest is filled in."""
+        """Where the picture, or the part that may be shown, is in the result, in its pixels; the rest is filled in."""
         across = self.target_px[0] / (self.box[2] - self.box[0])
         along = self.target_px[1] / (self.box[3] - self.box[1])
         inside = self.inside
@@ -116,7 +122,7 @@ class FitPlan:
 
     @property
     def cropped_share(self) -> float:
-        """Share of the picture that is cut away, 0 to 1."""
+        """Share of the whole picture that is not shown, 0 to 1, whether a crop or the fit cut it away."""
         left, top, right, bottom = self.inside
         return max(0.0, 1 - (right - left) * (bottom - top) / (self.source_px[0] * self.source_px[1]))
 
@@ -141,6 +147,7 @@ def plans_of(
 
 
 def _plan(source_px: Size, part: Box, fit: Fit, options: FitOptions, turn: Turn, subject: Box | None) -> FitPlan:
+    """One plan; the box may reach beyond the part, of which no more is shown than lies in it."""
     size = (part[2] - part[0], part[3] - part[1])
     target = assign(size, options.sizes(fit))
     if fit == "pad":
@@ -149,7 +156,7 @@ def _plan(source_px: Size, part: Box, fit: Fit, options: FitOptions, turn: Turn,
         box = _around_subject(part, target, inner)
     else:
         box = _middle(part, target)
-    return FitPlan(source_px, target, box, turn, options.edge)
+    return FitPlan(source_px, target, box, turn, options.edge, None if part == (0, 0, *source_px) else part)
 
 
 def plan_fit(size_px: Size, target: Size) -> FitPlan:
@@ -241,7 +248,9 @@ def turned_edits(edits: PictureEdits, size_px: Size, degrees: Turn) -> PictureEd
         degrees: How far to turn.
     """
     now = turned_size(size_px, edits.turn)
-    crops = tuple(crop.model_copy(update={"box": turned_box(crop.box, now, degrees)}) for crop in edits.crops)
+    crops = tuple(
+        crop.model_copy(update={"box": turned_box(_within(crop.box, now), now, degrees)}) for crop in edits.crops
+    )
     return edits.model_copy(update={"turn": (edits.turn + degrees) % 360, "crops": crops})
 
 
@@ -265,11 +274,16 @@ def fit_image(image: Image, plan: FitPlan) -> Image:
     from PIL import Image as Pillow
 
     image = turn_image(image, plan.turn)
-    if image.size == plan.target_px and plan.box == (0, 0, *plan.target_px):
+    inside = plan.inside
+    if plan.part is not None:  # Else the filter would let pixels from beyond the edge of the crop bleed in.
+        image = image.crop(plan.part)
+        left, top = plan.part[:2]
+        inside = (inside[0] - left, inside[1] - top, inside[2] - left, inside[3] - top)
+    if image.size == plan.target_px and inside == (0, 0, *plan.target_px) and not plan.is_padded:
         return image
     resample = Pillow.Resampling.BICUBIC if plan.is_upscaled else Pillow.Resampling.LANCZOS
     left, top, right, bottom = plan.content_px
-    content = image.resize((right - left, bottom - top), resample, box=plan.inside)
+    content = image.resize((right - left, bottom - top), resample, box=inside)
     if not plan.is_padded:
         return content
     result = _filled(content, plan)

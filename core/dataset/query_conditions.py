@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from core.dataset.doctor.findings import PROBLEMS
 from core.dataset.edits import UNTOUCHED, PictureEdits
 from core.dataset.query_errors import QueryError
 from core.dataset.records import ImageRecord, Size
@@ -147,6 +148,14 @@ def _problem(value: str, is_quoted: bool, position: int) -> Test:
         is_wanted = value == "any"
         return lambda item: bool(item.problems) is is_wanted
     wanted = re.sub(r"[\s-]+", "_", value.casefold())
+    if wanted not in PROBLEMS:
+        raise QueryError(
+            "There is no problem called {name}. These are known: {names}.",
+            position=position,
+            remedy="Write one of them right after the colon, as in problem:blurry.",
+            name=value,
+            names=", ".join(PROBLEMS),
+        )
     return lambda item: wanted in item.problems
 
 

@@ -18,7 +18,8 @@ class ImageRecord:
     `size_px` is (width, height) as a person sees it, after EXIF rotation. `caption` is None when there is no caption
     file; `caption_problem` is a sentence when there is one that could not be used as it is. `repeats` comes from the
     concept or from a folder named like `10_name`, and is 0 elsewhere. `concept` counts the folders of the project from
-    0; the trigger word is the concept's own and empty when it has none. Times are those of the file system, in seconds.
+    0; the trigger word is the concept's own and empty when it has none. Times are those of the file system, in seconds;
+    `num_bytes` and `caption_bytes` are the sizes of the two files.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class ImageRecord:
     num_bytes: int = 0
     changed_at: float = 0.0
     caption_changed_at: float = 0.0
+    caption_bytes: int = 0
     concept: int = 0
     trigger_word: str = ""
     is_regularization: bool = False

@@ -59,6 +59,15 @@ def scan_job(folder: Path, edits: Path, *, caption_extension: str = ".txt") -> S
     return scan
 
 
+def concepts_of_job(folder: Path, edits: Path) -> tuple[Concept, ...]:
+    """The folders that `scan_job` looks through.
+
+    Raises:
+        UserError: The dataset file cannot be read.
+    """
+    return Dataset.of_folder(folder).concepts if edits == Path() else load_dataset(edits)[0].concepts
+
+
 def scan_dataset(
     dataset: Dataset, *, caption_extension: str = ".txt", known: Mapping[Path, ImageRecord] | None = None
 ) -> Scan:
@@ -67,7 +76,7 @@ def scan_dataset(
     A sub-folder named like `10_name` gives its pictures 10 repeats and `name` as class word, and so does the folder
     itself when it is named so, unless the concept says otherwise. Other sub-folders are left alone unless the concept
     includes them; links to folders, hidden files and caches always are. A folder that is a concept of its own is not
-    also read as a part of another one.
+    also read as a part of another one, and none is read twice, whatever name a link gives it.
 
     Args:
         dataset: The folders and what was decided.
@@ -79,9 +88,13 @@ def scan_dataset(
     """
     records: list[ImageRecord] = []
     problems: list[Problem] = []
-    own = {concept.folder for concept in dataset.concepts}
+    own = {os.path.realpath(concept.folder) for concept in dataset.concepts}
+    read: set[str] = set()
     for number, concept in enumerate(dataset.concepts):
-        reading = _Reading(concept, number, concept.caption_extension or caption_extension, known or {}, own)
+        if os.path.realpath(concept.folder) in read:
+            problems.append(images.problem_of(concept.folder, _is_there_already(concept.folder), excludes=False))
+            continue
+        reading = _Reading(concept, number, concept.caption_extension or caption_extension, known or {}, own, read)
         try:
             found = reading.pictures()
         except UserError as error:
@@ -138,16 +151,26 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 
 
 class _Reading:
-    """Reads the folders of one concept."""
+    """Reads the folders of one concept.
+
+    `own` are the folders that are concepts, `read` those that have been read so far, without links.
+    """
 
     def __init__(
-        self, concept: Concept, number: int, extension: str, known: Mapping[Path, ImageRecord], own: set[Path]
+        self,
+        concept: Concept,
+        number: int,
+        extension: str,
+        known: Mapping[Path, ImageRecord],
+        own: set[str],
+        read: set[str],
     ) -> None:
         self._concept = concept
         self._number = number
         self._extension = extension
         self._known = known
         self._own = own
+        self._read = read
         # Windows and macOS take `A.TXT` for the caption of `a.png`; elsewhere only the ending may differ in case.
         self._insensitive = sys.platform in ("win32", "darwin")
 
@@ -160,6 +183,10 @@ class _Reading:
         top = self._concept.folder
         found: list[ImageRecord | Problem] = []
         for folder, entries in self._folders(top, _entries(top)):
+            place = os.path.realpath(folder)
+            if place in self._read:
+                continue
+            self._read.add(place)
             repeats, words = repeats_of(folder.absolute().name) or (0, "")
             found += self._pictures_in(folder, entries, repeats, words)
         return found
@@ -172,7 +199,7 @@ class _Reading:
         below = [entry for entry in entries if (deep and entry.is_dir(follow_symlinks=False)) or _is_named(entry)]
         for entry in sorted(below, key=lambda entry: natural_key(entry.name)):
             inner = folder / entry.name
-            if inner in self._own:
+            if os.path.realpath(inner) in self._own:
                 continue
             if deep and not entry.is_symlink():
                 yield from self._folders(inner, _entries(inner))
@@ -215,9 +242,13 @@ class _Reading:
             if caption_name not in named:
                 caption_name = loose.get(_loosely(caption_name, self._insensitive), caption_name)
             caption_entry = named.get(caption_name)
-            changed_at = _changed_at(caption_entry) if caption_entry is not None else 0.0
+            stamp = _stamp(caption_entry) if caption_entry is not None else (0.0, 0)
             caption: str | None
-            if known is not None and known.caption_path.name == caption_name and known.caption_changed_at == changed_at:
+            if (
+                known is not None
+                and known.caption_path.name == caption_name
+                and (known.caption_changed_at, known.caption_bytes) == stamp
+            ):
                 caption_path, caption, problem = known.caption_path, known.caption, known.caption_problem
             else:
                 caption_path = folder / caption_name
@@ -232,7 +263,8 @@ class _Reading:
                 class_tokens=concept.class_word or words,
                 num_bytes=status.st_size,
                 changed_at=status.st_mtime,
-                caption_changed_at=changed_at,
+                caption_changed_at=stamp[0],
+                caption_bytes=stamp[1],
                 concept=self._number,
                 trigger_word=concept.trigger_word,
                 is_regularization=concept.is_regularization,
@@ -243,12 +275,13 @@ def _is_named(entry: os.DirEntry[str]) -> bool:
     return repeats_of(entry.name) is not None and entry.is_dir()
 
 
-def _changed_at(entry: os.DirEntry[str]) -> float:
-    """When a caption was written last. 0 for one that is not there after all: it is read, and told, as such."""
+def _stamp(entry: os.DirEntry[str]) -> tuple[float, int]:
+    """When a caption was written last, and its size; zeros for one that is not there after all: that is found then."""
     try:
-        return entry.stat().st_mtime
+        status = entry.stat()
     except OSError:
-        return 0.0
+        return 0.0, 0
+    return status.st_mtime, status.st_size
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -291,6 +324,14 @@ def _unreachable(path: Path) -> UserError:
         "{name} is a link to a file that is not there.",
         remedy="Delete the link, or bring the file back.",
         name=path.name,
+    )
+
+
+def _is_there_already(folder: Path) -> UserError:
+    return UserError(
+        "{folder} is in the dataset twice; its pictures are used once.",
+        remedy="Take one of the two folders out of the dataset.",
+        folder=folder,
     )
 
 

@@ -167,7 +167,8 @@ def shape_histogram(sizes: Iterable[Size], buckets: Sequence[Size] = ()) -> Shap
 def repeats_per_epoch(pictures: Sequence[tuple[ImageRecord, PictureEdits]], asked: int) -> list[int]:
     """How often each picture is shown in an epoch: its own number, else its folder's, else those asked for.
 
-    Regularization pictures without a number of their own are shown about as often as all the others together.
+    Regularization pictures without a number of their own are shown about as often as all the others together. Each crop
+    of a picture is shown as often as the picture would be.
 
     Args:
         pictures: All pictures that are trained, with what was decided about them.
@@ -175,8 +176,8 @@ def repeats_per_epoch(pictures: Sequence[tuple[ImageRecord, PictureEdits]], aske
     """
     learned = [(record, edits) for record, edits in pictures if not record.is_regularization]
     flat = asked or automatic_repeats(len(learned))
-    num_shown = sum(edits.repeats or record.repeats or flat for record, edits in learned)
-    num_prior = len(pictures) - len(learned)
+    num_shown = sum((edits.repeats or record.repeats or flat) * (len(edits.crops) or 1) for record, edits in learned)
+    num_prior = sum(len(edits.crops) or 1 for record, edits in pictures if record.is_regularization)
     prior = max(1, round(num_shown / num_prior)) if num_prior else 1
     return [
         edits.repeats or record.repeats or (prior if record.is_regularization else flat) for record, edits in pictures

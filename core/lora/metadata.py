@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 from core import __version__
 from core.config.model import TrainConfig
@@ -37,16 +38,18 @@ def lora_metadata(
 
     Args:
         config: The settings of the run.
-        examples: The pictures as they were trained.
+        examples: The pictures as they were trained. Numbers of images count each time that one is shown in an epoch,
+            as in kohya's scripts, crops each for itself; folders and tags count each picture once.
         progress: How far the training had come.
         v_prediction: Whether the base model predicts velocity instead of noise.
         precision: The number format of the computation in accelerate's words: no, fp16 or bf16.
     """
     training, dataset, network, optimizer = config.training, config.dataset, config.network, config.optimizer
-    folders = Counter(_folder_name(example) for example in examples)
+    learned = [example for example in examples if not example.record.is_regularization]
+    prior = [example for example in examples if example.record.is_regularization]
     buckets = Counter(example.size_px for example in examples for _ in range(example.repeats))
     tags: dict[str, Counter[str]] = {}
-    for example in examples:
+    for example in _each_picture_once(learned):
         tags.setdefault(_folder_name(example), Counter()).update(tag.lower() for tag in split_tags(example.caption))
     side = f"({dataset.resolution}, {dataset.resolution})"
     values: dict[str, object] = {
@@ -65,8 +68,8 @@ def lora_metadata(
         "ss_lr_scheduler": config.schedule.name,
         "ss_lr_warmup_steps": config.schedule.warmup_steps,
         "ss_max_grad_norm": optimizer.max_grad_norm,
-        "ss_num_train_images": sum(example.repeats for example in examples),
-        "ss_num_reg_images": 0,
+        "ss_num_train_images": sum(example.repeats for example in learned),
+        "ss_num_reg_images": sum(example.repeats for example in prior),
         "ss_num_batches_per_epoch": progress.batches_per_epoch,
         "ss_num_epochs": training.epochs,
         "ss_epoch": progress.epoch,
@@ -95,13 +98,8 @@ def lora_metadata(
         "ss_flip_aug": dataset.flip,
         "ss_noise_offset": training.noise_offset or None,
         "ss_min_snr_gamma": training.min_snr_gamma or None,
-        "ss_dataset_dirs": {
-            folder: {
-                "n_repeats": next(example.repeats for example in examples if _folder_name(example) == folder),
-                "img_count": count,
-            }
-            for folder, count in folders.items()
-        },
+        "ss_dataset_dirs": _folders(learned),
+        "ss_reg_dataset_dirs": _folders(prior) or None,
         "ss_tag_frequency": {folder: dict(counts) for folder, counts in tags.items()},
         "ss_training_started_at": progress.started_at,
         "ss_training_finished_at": progress.now,
@@ -121,6 +119,24 @@ def lora_metadata(
 
 
 def _folder_name(example: Example) -> str:
-    """The folder under the name that kohya's convention would give it: `repeats_words`."""
+    """The folder under the name that kohya's convention gives it, `repeats_words`, with the repeats that it had."""
     name = example.record.path.parent.name
-    return name if repeats_of(name) else f"{example.repeats}_{name}"
+    repeats, words = repeats_of(name) or (0, name)
+    return name if repeats == example.repeats else f"{example.repeats}_{words}"
+
+
+def _folders(examples: list[Example]) -> dict[str, dict[str, int]]:
+    """The repeats of each folder, and how many pictures it has."""
+    folders: dict[str, dict[str, int]] = {}
+    for example in _each_picture_once(examples):
+        folder = folders.setdefault(_folder_name(example), {"n_repeats": example.repeats, "img_count": 0})
+        folder["img_count"] += 1
+    return folders
+
+
+def _each_picture_once(examples: list[Example]) -> list[Example]:
+    """The first example of each picture; its crops have the same caption and repeats."""
+    first: dict[Path, Example] = {}
+    for example in examples:
+        first.setdefault(example.record.path, example)
+    return list(first.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.control import Control
+from core.dataset.caption_ending import refuse_pictures
 from core.dataset.captions import bytes_of, decode_caption
 from core.dataset.images import load_image
 from core.dataset.parallel import in_order
@@ -125,6 +126,8 @@ def _opened(records: list[ImageRecord], unreadable: dict[int, UserError]) -> Ite
 def _write(record: ImageRecord, scored: list[ScoredTag], options: TagOptions, backup: CaptionBackup) -> Event:
     """Write one caption; the file is read once more, because somebody may have edited it since the scan."""
     path = record.caption_path
+    refuse_pictures(path)
+    options = options.model_copy(update={"trigger_word": _trigger_word(record, options)})
     try:
         before = bytes_of(path)
         old, problem = ("", "") if before is None else decode_caption(before, path.name)
@@ -146,6 +149,14 @@ def _write(record: ImageRecord, scored: list[ScoredTag], options: TagOptions, ba
     except OSError as error:
         raise explain(error) or error from error
     return PictureTagged(image=record.path, caption=caption)
+
+
+def _trigger_word(record: ImageRecord, options: TagOptions) -> str:
+    """The trigger word of the picture's folder, else that of the options; none for regularization pictures.
+
+    Those show what the words meant before, which is what `core.training.data.full_caption` trains them as.
+    """
+    return "" if record.is_regularization else record.trigger_word or options.trigger_word
 
 
 def _left_alone(record: ImageRecord, problem: str) -> Notice:

@@ -73,11 +73,12 @@ def full_caption(record: ImageRecord, config: DatasetConfig) -> str:
     """The caption as it is trained: the trigger word in front, absorbed tags left out.
 
     The class word of a folder, or the words of one named like `10_name`, stand in for a missing caption.
-    Regularization pictures get neither trigger word nor absorption: they show what the words meant before.
+    Regularization pictures get neither trigger word nor absorption: they show what the words meant before. A trigger
+    word in their captions is left out.
     """
     text = record.caption if record.caption else record.class_tokens
     if record.is_regularization:
-        return text
+        return _without(config.trigger_word, text)
     if config.absorbed_tags:
         absorbed = {tag_key(tag) for tag in config.absorbed_tags}
         text = join_tags(tag for tag in split_tags(text) if tag_key(tag) not in absorbed)
@@ -85,6 +86,14 @@ def full_caption(record: ImageRecord, config: DatasetConfig) -> str:
     if not trigger or trigger in split_tags(text):
         return text
     return f"{trigger}, {text}" if text else trigger
+
+
+def _without(trigger_word: str, text: str) -> str:
+    """A caption without the tags of a trigger word; one that has none of them stays as it is spelled."""
+    unwanted = {tag_key(tag) for tag in split_tags(trigger_word)}
+    tags = split_tags(text)
+    left = [tag for tag in tags if tag_key(tag) not in unwanted]
+    return text if len(left) == len(tags) else join_tags(left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,7 @@ def test_training_sizes_count_crops_and_turns(open_project: Project, pictures: P
     crops = (Crop(box=(0, 0, 64, 64)), Crop(box=(0, 0, 60, 60)))
     changes = {pictures / "picture_0.png": PictureEdits(crops=crops), pictures / "picture_2.png": PictureEdits(turn=90)}
     open_project.edit_pictures("some", changes)
-    numbers = numbers_of(open_project.scan, open_project.concepts, open_project.config.dataset)
+    numbers = numbers_of(open_project.scan, open_project.concepts, open_project.config)
     assert sum(bucket.count for bucket in numbers.buckets) == 7
     assert next(bucket.count for bucket in numbers.buckets if bucket.bucket == (512, 512)) == 2
     assert (numbers.shapes.portrait, numbers.shapes.landscape) == (2, 4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QPixmap
+from PySide6.QtGui import QPixmap, QTextCursor
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -146,8 +146,7 @@ def test_damaged_files_are_found_and_counted(qtbot: QtBot, tab: DatasetTab, proj
         project.open_folder(pictures)
     assert len(shown(tab)) == 6
     qtbot.waitUntil(lambda: {"broken.png", "empty.jpg"} <= {finding.path.name for finding in tab.doctor.findings})
-    counted = sum(finding.severity != "info" for finding in tab.doctor.findings)
-    qtbot.waitUntil(lambda: tab.side.buttons[CHECK].text() == f"Check {counted}")
+    qtbot.waitUntil(lambda: tab.side.buttons[CHECK].text() == f"Check {tab.doctor.num_to_look_at}")
 
 
 def test_later_folder_wins(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path, tmp_path: Path) -> None:
@@ -642,3 +641,27 @@ def test_tags_that_the_tagger_knows_are_suggested(qtbot: QtBot, open_tab: Datase
     tags = tag_list(STARTER_TAGGER)
     rare = next(tag for tag in reversed(tags) if len(tag) > 5)
     qtbot.waitUntil(lambda: any(offer.tag.replace(" ", "_") == rare for offer in index.suggestions(rare[:5], 60)))
+
+
+def test_typing_goes_on_and_nothing_is_overwritten_when_pictures_come_meanwhile(
+    qtbot: QtBot, open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    text = open_tab.editor.text
+    text.setFocus()
+    text.moveCursor(QTextCursor.MoveOperation.End)
+    qtbot.keyClicks(text, ", FFF")
+    place = text.textCursor().position()
+    Image.new("RGB", (32, 32)).save(pictures / "a_new_one.png")
+    with qtbot.waitSignal(project.records_changed):
+        project.look_again()
+    assert text.textCursor().position() == place
+    qtbot.keyClicks(text, ", GGG")
+    assert text.toPlainText().endswith(", FFF, GGG")
+    caption_file(pictures, 0).write_text("theirs", encoding="utf-8")
+    Image.new("RGB", (32, 32)).save(pictures / "another_one.png")
+    with qtbot.waitSignal(project.records_changed):
+        project.look_again()
+    assert open_tab.editor.conflict.isVisible()
+    open_tab.flush()
+    assert caption_file(pictures, 0).read_text(encoding="utf-8") == "theirs"
+    assert text.toPlainText().endswith(", FFF, GGG")

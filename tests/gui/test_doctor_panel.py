@@ -267,7 +267,7 @@ def test_fixes_of_one_problem_are_one_step(
     runs.odd = {f"p0{number}.png": {"sharpness": 0.01} for number in (2, 4, 5)}
     open_and_check(qtbot, project, doctor, large)
     assert codes(doctor) == ["blurry"] * 3
-    assert doctor.apply(doctor.findings) == ("Exclude 3 pictures: Blurry",)
+    assert doctor.apply(doctor.findings) == "Exclude 3 pictures: Blurry"
     assert project.undo_name == "Exclude 3 pictures: Blurry"
     qtbot.waitUntil(lambda: not doctor.findings)
     project.undo()
@@ -281,9 +281,9 @@ def test_a_trim_keeps_what_is_inside_and_leaves_crops_of_the_user_alone(
     runs.odd = {"p03.png": {"borders": [0, 100, 0, 100]}}
     open_and_check(qtbot, project, doctor, large)
     image, found = large / "p03.png", doctor.findings
-    assert doctor.apply(found) == ("Trim the bars of p03.png",)
+    assert doctor.apply(found) == "Trim the bars of p03.png"
     assert [crop.box for crop in project.edits(image).crops] == [(0, 100, 1024, 924)]
-    assert doctor.apply(found) == ()
+    assert doctor.apply(found) == ""
 
 
 def test_captions_are_rewritten_and_undo_brings_back_their_bytes(
@@ -292,7 +292,7 @@ def test_captions_are_rewritten_and_undo_brings_back_their_bytes(
     before = "1girl, 长发, 蓝色眼睛".encode("gbk")
     (large / "p07.txt").write_bytes(before)
     open_and_check(qtbot, project, doctor, large)
-    assert doctor.apply(doctor.findings) == ("Rewrite the caption of p07.png",)
+    assert doctor.apply(doctor.findings) == "Rewrite the caption of p07.png"
     assert (large / "p07.txt").read_text(encoding="utf-8") == "1girl, 长发, 蓝色眼睛"
     project.undo()
     assert (large / "p07.txt").read_bytes() == before

@@ -366,6 +366,17 @@ def test_a_folder_changed_while_captions_are_written_keeps_its_settings(
     assert {(record.repeats, record.trigger_word, record.caption) for record in opened.scan.records} == {(9, "tw", "x")}
 
 
+def test_captions_and_decisions_can_be_one_step(opened: Project, folder: Path) -> None:
+    before = made.contents(folder)
+    first, second = images(opened)[:2]
+    opened.edit_captions("Mend", {first: "mended"}, {second: OUT})
+    assert captions(opened)[0] == "mended" and opened.edits(second) == OUT
+    opened.undo()
+    assert made.contents(folder) == before and opened.edits(second) == UNTOUCHED and opened.undo_name == ""
+    opened.redo()
+    assert captions(opened)[0] == "mended" and opened.edits(second) == OUT
+
+
 def test_what_a_killed_writer_left_behind_is_removed(qtbot: QtBot, project: Project, folder: Path) -> None:
     left = folder / ".kiln-999999999-12345.tmp"
     left.write_text("half", encoding="utf-8")

@@ -52,6 +52,16 @@ def test_undo_and_redo_return_every_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("both_ways")
+def test_a_picture_is_never_written_over(tmp_path: Path) -> None:
+    picture = pictures.save(tmp_path / "a.png")
+    before = pictures.contents(tmp_path)
+    record = ImageRecord(path=picture, size_px=(96, 64), caption_path=picture, caption_problem="not a text file")
+    with pytest.raises(ValueError, match="written over the picture"):
+        write_captions([record], {picture: "1girl"})
+    assert pictures.contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("both_ways")
 def test_what_another_program_wrote_is_left_alone(tmp_path: Path) -> None:
     records = folder_of(tmp_path, [b"a", b"b", None])
     (tmp_path / "p001.txt").write_bytes(b"theirs")

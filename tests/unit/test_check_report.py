@@ -59,6 +59,19 @@ def test_what_was_left_out_is_not_judged(folder: Path, tmp_path: Path, capsys: p
     assert "p02.png" not in {Path(str(line["file"])).name for line in findings(capsys)}
 
 
+def test_each_folder_has_its_ending_of_captions(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = pictures.good_folder(tmp_path / "other", 1)
+    (other / "note.txt").write_text("no caption", encoding="utf-8")
+    (other / "alone.caption").write_text("nobody", encoding="utf-8")
+    concepts = (Concept(folder=folder), Concept(folder=other, caption_extension=".caption"))
+    save_dataset(tmp_path / "d.json", DatasetFile(concepts=concepts))
+    assert cli.main(["prepare", str(folder), "--check", "--edits", str(tmp_path / "d.json")]) == cli.DONE
+    orphans = {line["file"] for line in findings(capsys) if line["problem"] == "orphan_caption"}
+    assert orphans == {str(folder / "alone.txt"), str(other / "alone.caption")}
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
 def test_a_name_that_is_no_text_survives_the_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pictures.good_folder(tmp_path / "in", 2)

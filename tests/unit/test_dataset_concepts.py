@@ -66,6 +66,23 @@ def test_links_that_lead_in_circles_end(tmp_path: Path) -> None:
     assert names(scan) == [str(Path("x/a.png"))]
 
 
+@pytest.mark.parametrize("name", ["x/..", "link"])
+def test_a_folder_under_two_names_is_read_once(tmp_path: Path, name: str) -> None:
+    folder = pictures.good_folder(tmp_path / "in", 2)
+    (folder / "x").mkdir()
+    pictures.save(folder / "10_x" / "a.png")
+    if name == "link":
+        if sys.platform == "win32":
+            pytest.skip("links need a right of their own there")
+        (folder / "link").symlink_to(folder, target_is_directory=True)
+    scan = scan_dataset(dataset(Concept(folder=folder), Concept(folder=folder / name, repeats=9)))
+    assert names(scan) == ["p00.png", "p01.png", str(Path("10_x/a.png"))]
+    assert [(problem.path, problem.excludes) for problem in scan.problems] == [(folder / name, False)]
+    assert "twice" in scan.problems[0].message
+    deep = dataset(Concept(folder=folder, include_subfolders=True), Concept(folder=folder / "x" / ".." / "10_x"))
+    assert [record.concept for record in scan_dataset(deep).records] == [0, 0, 1]
+
+
 def test_a_further_folder_that_vanished_is_told_and_the_rest_used(tmp_path: Path) -> None:
     one = pictures.good_folder(tmp_path / "one", 2)
     scan = scan_dataset(dataset(Concept(folder=one), Concept(folder=tmp_path / "gone")))
@@ -90,6 +107,17 @@ def test_unchanged_pictures_are_not_opened_again(tmp_path: Path, monkeypatch: py
     again = scan_dataset(Dataset.of_folder(tmp_path), known=known)
     assert opened == ["p01.png"]
     assert (again.records[1].size_px, again.records[2].caption) == ((48, 32), "changed")
+
+
+def test_a_caption_of_another_size_is_read_again_whatever_its_time(tmp_path: Path) -> None:
+    pictures.good_folder(tmp_path, 2)
+    caption = tmp_path / "p01.txt"
+    os.utime(caption, (1, 1))
+    known = {record.path: record for record in scan_folder(tmp_path).records}
+    caption.write_text("something longer than before", encoding="utf-8")
+    os.utime(caption, (1, 1))
+    again = scan_dataset(Dataset.of_folder(tmp_path), known=known)
+    assert again.records[1].caption == "something longer than before"
 
 
 def written(tmp_path: Path, folder: Path, edits: dict[str, PictureEdits]) -> Path:

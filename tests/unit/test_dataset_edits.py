@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.config import DatasetConfig
 from core.dataset.edits import (
     UNTOUCHED,
     Concept,
@@ -21,6 +22,7 @@ from core.dataset.edits import (
     save_dataset,
 )
 from core.errors import UserError
+from core.jobs import CheckJob, PrepareJob, TagJob
 
 FOLDER = Path("/图片/my pictures 🦊")
 CONTENT = DatasetFile(
@@ -53,7 +55,47 @@ def test_a_name_that_is_no_text_comes_back(tmp_path: Path) -> None:
     assert dataset_of(content).edits(folder / "x.png").repeats == 5
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 500, b'{"version": 1}', b"[]", b"\xff\xfe"])
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_a_name_that_is_no_text_does_not_cost_the_backup(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    name = str(FOLDER / os.fsdecode(b"bad \xff.png"))
+    content = CONTENT.model_copy(update={"pictures": {name: PictureEdits(repeats=5)}})
+    save_dataset(path, content)
+    save_dataset(path, CONTENT)
+    path.unlink()
+    assert load_dataset(path)[0] == content
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    save_dataset(path, CONTENT)
+    crop = Crop(box=(0, 0, 9, 9)).model_copy(update={"box": (-5, 0, 9, 9)})
+    edits = PictureEdits().model_copy(update={"crops": (crop,)})
+    with pytest.raises(ValueError, match="left edge"):
+        save_dataset(path, CONTENT.model_copy(update={"pictures": {"/a.png": edits}}))
+    assert load_dataset(path) == (CONTENT, "") and not path.with_name("d.json.backup").exists()
+
+
+@pytest.mark.parametrize("ending", [".png", ".JPG", ".Tiff", ".heic"])
+def test_captions_never_have_the_ending_of_pictures(ending: str) -> None:
+    for make in (
+        lambda: Concept(folder=FOLDER, caption_extension=ending),
+        lambda: DatasetConfig(caption_extension=ending),
+        lambda: TagJob(folder=FOLDER, caption_extension=ending),
+        lambda: PrepareJob(folder=FOLDER, target=FOLDER, caption_extension=ending),
+        lambda: CheckJob(folder=FOLDER, caption_extension=ending),
+    ):
+        with pytest.raises(ValueError, match="an ending that no pictures have"):
+            make()
+    assert Concept(folder=FOLDER, caption_extension=".caption").caption_extension == ".caption"
+
+
+def test_folders_in_a_file_are_absolute() -> None:
+    with pytest.raises(ValueError, match="absolute"):
+        DatasetFile(concepts=(Concept(folder=Path("pictures")),))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 500, b'{"version": 1}', b"[]", b"\xff\xfe", b"[" * 200_000])
 def test_a_damaged_file_gives_way_to_its_backup(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "d.json"
     save_dataset(path, CONTENT)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.dataset.edits import Crop, PictureEdits, Turn
+from core.dataset.edits import Crop, Fit, PictureEdits, Turn
 from core.dataset.fitting import (
     FitOptions,
     FitPlan,
@@ -17,6 +17,7 @@ from core.dataset.fitting import (
     plans_of,
     turn_image,
     turned_box,
+    turned_edits,
     turned_size,
 )
 
@@ -113,6 +114,42 @@ def test_a_crop_of_a_picture_that_became_smaller_stays_inside() -> None:
     edits = PictureEdits(crops=(Crop(box=(400, 400, 900, 900)), Crop(box=(700, 700, 900, 900))))
     plans = plans_of((500, 500), FitOptions(), edits)
     assert plans[0].box == (400, 400, 500, 500) and plans[1].box == (0, 0, 500, 500)
+
+
+@pytest.mark.parametrize("fit", ["buckets", "smart", "crop", "pad"])
+@pytest.mark.parametrize("turn", [0, 90])
+def test_what_lies_outside_of_a_crop_is_never_shown(fit: Fit, turn: Turn) -> None:
+    """The crop has a shape that none of the targets has, and its subject fills it."""
+    picture = Image.new("RGB", (400, 300), "red")
+    box = (100, 50, 150, 250)
+    picture.paste("blue", box)
+    edits = PictureEdits(turn=turn, crops=(Crop(box=turned_box(box, picture.size, turn)),))
+    options = FitOptions(resolution=128, bucket_step=16, fit=fit, edge="blur")
+    plan = plan_of(picture.size, options, edits=edits, subject=(90, 40, 160, 260))
+    shown = np.asarray(fit_image(picture, plan))
+    assert (shown == (0, 0, 255)).all()
+    assert plan.is_padded == (fit in ("smart", "pad"))
+    left, top, right, bottom = plan.content_px
+    long, short = max(right - left, bottom - top), min(right - left, bottom - top)
+    assert (long, short) == (128, 32) if plan.is_padded else short > 32
+    assert plan.cropped_share >= 1 - 50 * 200 / (400 * 300) - 1e-9
+
+
+def test_a_crop_whose_box_is_the_whole_picture_is_still_filled_around() -> None:
+    picture = Image.new("RGB", (64, 64), "red")
+    picture.paste("blue", (16, 0, 48, 64))
+    edits = PictureEdits(crops=(Crop(box=(16, 0, 48, 64)),))
+    plan = plan_of(picture.size, FitOptions(resolution=64, bucket_step=16, fit="pad", edge="black"), edits=edits)
+    assert plan.box == (0, 0, 64, 64) and plan.content_px == (16, 0, 48, 64)
+    shown = np.asarray(fit_image(picture, plan))
+    assert (shown[:, 16:48] == (0, 0, 255)).all() and not shown[:, :16].any() and not shown[:, 48:].any()
+
+
+def test_crops_of_a_picture_that_became_smaller_turn_within_it() -> None:
+    edits = PictureEdits(crops=(Crop(box=(400, 400, 900, 900)), Crop(box=(700, 700, 900, 900))))
+    turned = turned_edits(edits, (500, 600), 90)
+    assert [crop.box for crop in turned.crops] == [(0, 400, 200, 500), (0, 0, 600, 500)]
+    assert PictureEdits.model_validate(turned.model_dump()) == turned
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

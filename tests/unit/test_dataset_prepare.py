@@ -223,6 +223,47 @@ def test_crops_are_written_each_and_what_is_left_out_is_not(tmp_path: Path) -> N
     assert np.array_equal(first, np.asarray(fit_image(open_image(source / "p01.png"), plan)))
 
 
+def together(path: Path, *concepts: Concept, **edits: PictureEdits) -> Path:
+    pictures_of = {str(concepts[0].folder / f"{name}.png"): edit for name, edit in edits.items()}
+    save_dataset(path, DatasetFile(concepts=concepts, pictures=pictures_of))
+    return path
+
+
+def test_several_folders_keep_their_repeats_and_regularization_stays_apart(tmp_path: Path) -> None:
+    one, two, prior = (pictures.good_folder(tmp_path / name, 2, captions=False) for name in ("one", "two", "prior"))
+    edits = together(
+        tmp_path / "d.json",
+        Concept(folder=one),
+        Concept(folder=two, repeats=4, trigger_word="miru: red/blue"),
+        Concept(folder=prior, class_word="girl", is_regularization=True),
+    )
+    run(one, tmp_path / "out", edits=edits)
+    # Four pictures to learn are shown 7 and 4 times by turns: 22 times, as often as the two others 11 times each.
+    assert written(tmp_path / "out") == sorted(
+        str(Path(folder) / f"p0{index}.png")
+        for folder in ("7_one", "4_miru_ red_blue", "reg/11_girl")
+        for index in (0, 1)
+    )
+
+
+def test_a_picture_with_repeats_of_its_own_keeps_them(tmp_path: Path) -> None:
+    source = pictures.good_folder(tmp_path / "in", 2, captions=False)
+    edits = together(tmp_path / "d.json", Concept(folder=source), p01=PictureEdits(repeats=3))
+    run(source, tmp_path / "out", edits=edits)
+    assert written(tmp_path / "out") == sorted([str(Path("3_in/p01.png")), "p00.png"])
+
+
+def test_a_target_that_would_be_read_with_all_sub_folders_is_refused(tmp_path: Path) -> None:
+    source = pictures.good_folder(tmp_path / "in", 1)
+    other = pictures.good_folder(tmp_path / "other", 1)
+    deep = Concept(folder=other, include_subfolders=True)
+    edits = together(tmp_path / "d.json", Concept(folder=source), deep)
+    with pytest.raises(UserError, match="become a part of the pictures"):
+        run(source, other / "a" / "b", edits=edits)
+    assert not (other / "a").exists()
+    run(source, source / "a" / "b", edits=edits)
+
+
 def test_padding_and_shapes(tmp_path: Path) -> None:
     pictures.save(tmp_path / "in" / "wide.png", pictures.scene((160, 40)))
     run(tmp_path / "in", tmp_path / "pad", fit="pad", edge="black")

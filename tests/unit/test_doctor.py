@@ -210,6 +210,27 @@ def test_equal_pixels_are_safe_to_drop_and_the_one_with_a_caption_stays() -> Non
     assert "near_duplicate" not in codes(found)
 
 
+def test_of_equal_pixels_the_one_with_decisions_stays_and_it_is_not_safe() -> None:
+    records = [record("a.png"), record("b.png", caption=None), record("c.png")]
+    facts = {one.path: sound() for one in records}
+    decided = {records[1].path: PictureEdits(repeats=3)}
+    (group,) = (one for one in judged(records, facts, pictures=decided) if one.problem == "duplicate")
+    assert group.path.name == "b.png" and group.fix is not None and not group.fix.is_safe
+    alike = {one.path: PictureEdits(repeats=3) for one in records}
+    (group,) = (one for one in judged(records, facts, pictures=alike) if one.problem == "duplicate")
+    assert group.path.name == "a.png" and group.fix is not None and group.fix.is_safe
+
+
+def test_regularization_pictures_are_compared_with_each_other_only() -> None:
+    records = [record("a.png"), record("b.png", is_regularization=True)]
+    near = dataclasses.replace(sound(), digest="near")
+    assert judged(records, {one.path: sound() for one in records}) == []
+    assert judged(records, {records[0].path: sound(), records[1].path: near}) == []
+    records.append(record("c.png", is_regularization=True))
+    (found,) = judged(records, {one.path: sound() for one in records})
+    assert (found.path.name, [path.name for path in found.others]) == ("b.png", ["c.png"])
+
+
 def test_of_alike_pictures_the_largest_then_the_sharpest_stays() -> None:
     look = sound()
     records = [record(f"{name}.png") for name in "abcd"]

@@ -205,6 +205,19 @@ def test_a_moved_and_renamed_run_continues_where_it_lies(config: TrainConfig) ->
     assert RunFolder.of(continued).path == moved
 
 
+def test_decisions_of_a_run_that_came_to_nothing_are_not_those_of_the_next(config: TrainConfig, tmp_path: Path) -> None:
+    run = RunFolder.of(config)
+    own = with_values(config, {"dataset.edits": run.edits})
+    run.create(config)
+    run.edits.write_text("{}", encoding="utf-8")
+    run.edits.with_name("dataset.json.backup").write_text("{}", encoding="utf-8")
+    assert run.continued_config().dataset.edits == Path()  # They are not this run's.
+    run.create(own)
+    assert run.edits.exists() and run.continued_config() == own
+    run.create(config)
+    assert {path.name for path in run.path.iterdir()} == {"config.toml", "samples"}
+
+
 def test_an_output_folder_with_a_settings_file_of_its_own_is_no_run(config: TrainConfig) -> None:
     RunFolder.of(config).create(config)
     (config.output.folder / "config.toml").write_text("", encoding="utf-8")

@@ -198,3 +198,9 @@ def test_completions() -> None:
     assert completions("problem:b", ["blurry", "black_bars", "dark"]) == ["problem:blurry", "problem:black_bars"]
     assert completions("zzz") == [] and completions("tag:l") == []
     assert "tokens:" in completions("")
+
+
+def test_an_unknown_problem_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(QueryError, match="blury") as caught:
+        parse_query("smile problem:blury")
+    assert "blurry" in caught.value.message and caught.value.remedy

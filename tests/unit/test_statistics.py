@@ -74,10 +74,18 @@ def test_what_each_folder_brings_to_an_epoch() -> None:
     assert concept_sums(records, edits) == [
         ConceptSum(0, 3, 7, 7 + 2 * 2, False),
         ConceptSum(1, 1, 10, 10, False),
-        ConceptSum(2, 1, 19, 19, True),  # As often as the others, 7 + 2 + 10 without regard to crops.
+        ConceptSum(2, 1, 21, 21, True),  # As often as the others.
     ]
     assert concept_sums(records, asked_repeats=3)[0] == ConceptSum(0, 3, 3, 9, False)
     assert concept_sums([]) == []
+
+
+def test_regularization_is_shown_as_often_as_the_rest_with_crops_on_either_side() -> None:
+    records = [record("a"), record("b"), record("x", 1, is_regularization=True), record("y", 1, is_regularization=True)]
+    two, three = (tuple(Crop(box=(0, 0, 9, 9 + index)) for index in range(number)) for number in (2, 3))
+    edits = {Path("a"): PictureEdits(crops=three), Path("x"): PictureEdits(crops=two)}
+    learned, prior = concept_sums(records, edits, asked_repeats=6)
+    assert learned.shown_per_epoch == prior.shown_per_epoch == 24
 
 
 def test_names_are_chinese_and_each_tag_is_there_once() -> None:

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from core.control import Control
+from core.dataset.edits import Concept, DatasetFile, save_dataset
+from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError
 from core.events import Event, Finished, JobStarted, Notice, PictureTagged, StageProgress, StageStarted
 from core.jobs import TagJob, TagOptions
@@ -99,6 +101,35 @@ def test_captions_lie_beside_their_pictures(tmp_path: Path, tagger: WidthTagger)
     assert sorted(captions(tmp_path)) == sorted(
         str(Path("train/train") / name) for name in (Path("10_train/a.txt"), Path("2_x y/a.b.txt"), Path("a.txt"))
     )
+
+
+def test_trigger_words_go_where_they_belong(tmp_path: Path, tagger: WidthTagger) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "prior")]
+    for folder in folders:
+        pictures.save(folder / "a.png")
+    concepts = (
+        Concept(folder=folders[0]),
+        Concept(folder=folders[1], trigger_word="kara"),
+        Concept(folder=folders[2], trigger_word="kara", is_regularization=True),
+    )
+    save_dataset(tmp_path / "d.json", DatasetFile(concepts=concepts))
+    job = TagJob(folder=folders[0], edits=tmp_path / "d.json", options=TagOptions(trigger_word="miru"))
+    list(tag_folder(job, Control()))
+    assert [(folder / "a.txt").read_text() for folder in folders] == [
+        "miru, width 96, solo",
+        "kara, width 96, solo",
+        "width 96, solo",
+    ]
+
+
+def test_a_picture_is_never_written_over(tmp_path: Path, tagger: WidthTagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = pictures.save(tmp_path / "a.png")
+    before = pictures.contents(tmp_path)
+    record = ImageRecord(path=picture, size_px=(96, 64), caption_path=picture)
+    monkeypatch.setattr(tagging, "scan_job", lambda *_, **__: Scan(folder=tmp_path, records=(record,)))
+    with pytest.raises(ValueError, match="written over the picture"):
+        run(tmp_path, on_existing="replace")
+    assert pictures.contents(tmp_path) == before
 
 
 OLD: dict[str, bytes] = {

@@ -81,6 +81,14 @@ def test_regularization_pictures_keep_the_tags_that_are_absorbed() -> None:
     assert full_caption(record(is_regularization=True), config) == "1girl, aqua hair, smile"
 
 
+def test_regularization_pictures_are_never_called_by_the_trigger_word() -> None:
+    config = DatasetConfig(trigger_word="miru, red_dress")
+    prior = record(caption="1girl,  Miru, red dress, smile", is_regularization=True)
+    assert full_caption(prior, config) == "1girl, smile"
+    plain = record(caption="1girl,  smile", is_regularization=True)
+    assert full_caption(plain, config) == "1girl,  smile"
+
+
 def test_a_folder_may_have_a_trigger_word_of_its_own() -> None:
     config = DatasetConfig(trigger_word="miru")
     assert full_caption(record(trigger_word="kara"), config) == "kara, 1girl, aqua hair, smile"

@@ -62,7 +62,7 @@ def examine(
     sound = [record for record in used if record.path not in facts or not facts[record.path].error]
     measured = [(record, facts[record.path]) for record in sound if record.path in facts]
     found += picture_findings(sound, facts, options)
-    found += likeness_findings(measured)
+    found += likeness_findings(measured, options)
     found += caption_findings(sound, options)
     found += orphan_findings(orphans)
     found += whole_set_findings(sound, facts, options)

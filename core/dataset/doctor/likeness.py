@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from core.dataset.doctor.findings import Finding, finding, leave_out
+from core.dataset.doctor.findings import DoctorOptions, Finding, finding, leave_out
+from core.dataset.edits import UNTOUCHED
 from core.dataset.facts import ImageFacts
 from core.dataset.records import ImageRecord
 from core.text import tr
@@ -29,27 +30,39 @@ MAX_SHAPE = 1.1
 _ROWS = 512
 
 
-def likeness_findings(measured: Sequence[Measured]) -> list[Finding]:
+def likeness_findings(measured: Sequence[Measured], options: DoctorOptions) -> list[Finding]:
     """One finding for each group of pictures with the same pixels, and for each group of pictures that look the same.
 
-    The first of a group, `path`, is worth keeping: of equal ones, one with a caption; of alike ones the largest, then
-    the sharpest.
+    Regularization pictures are compared with each other only: they do another work than the pictures to learn. The
+    first of a group, `path`, is worth keeping: of equal ones, one about which something was decided, then one with a
+    caption; of alike ones the largest, then the sharpest.
     """
-    groups: dict[str, list[Measured]] = {}
-    for one in measured:
-        groups.setdefault(one[1].digest, []).append(one)
     found: list[Finding] = []
-    kept: list[Measured] = []
-    for group in groups.values():
-        best, *others = sorted(group, key=lambda one: not one[0].caption)
-        kept.append(best)
-        if others:
-            found.append(_duplicate(best, others))
-    found += (_near_duplicate(group) for group in _alike(kept))
+    for is_regularization in (False, True):
+        found += _among([one for one in measured if one[0].is_regularization == is_regularization], options)
     return found
 
 
-def _duplicate(best: Measured, others: list[Measured]) -> Finding:
+def _among(measured: Sequence[Measured], options: DoctorOptions) -> Iterator[Finding]:
+    groups: dict[str, list[Measured]] = {}
+    for one in measured:
+        groups.setdefault(one[1].digest, []).append(one)
+    kept: list[Measured] = []
+
+    def worth(one: Measured) -> tuple[bool, bool]:
+        return options.edits(one[0].path) == UNTOUCHED, not one[0].caption
+
+    for group in groups.values():
+        best, *others = sorted(group, key=worth)
+        kept.append(best)
+        if others:
+            yield _duplicate(best, others, options)
+    yield from (_near_duplicate(group) for group in _alike(kept))
+
+
+def _duplicate(best: Measured, others: list[Measured], options: DoctorOptions) -> Finding:
+    """Leaving out the others is safe when the same was decided about all: one may be there whole, one for a crop."""
+    is_safe = all(options.edits(record.path) == options.edits(best[0].path) for record, _ in others)
     paths = tuple(record.path for record, _ in others)
     return finding(
         "duplicate",
@@ -58,7 +71,7 @@ def _duplicate(best: Measured, others: list[Measured]) -> Finding:
            number=len(others) + 1),
         tr("Keep one of them; give it more repeats if it is to count more."),
         others=paths,
-        fix=leave_out(*paths, is_safe=True),
+        fix=leave_out(*paths, is_safe=is_safe),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def _shape_findings(folder: Path, records: Sequence[ImageRecord], options: Docto
             tr("{number} of {total} pictures are much wider than tall.", number=wide, total=len(records))
             if wide > tall
             else tr("{number} of {total} pictures are much taller than wide.", number=tall, total=len(records)),
-            tr("Add or crop some to other shapes, or the LoRA may draw badly in these."),
+            tr("Add or crop some to other shapes, or the LoRA may draw badly in others."),
         )
 
 

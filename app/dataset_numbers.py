@@ -12,7 +12,8 @@ from app.caption_tokens import CaptionTokens
 from core.config import TrainConfig
 from core.dataset.edits import Concept, PictureEdits
 from core.dataset.fitting import FitOptions, plans_of
-from core.dataset.records import ImageRecord, Scan, Size
+from core.dataset.geometry import Size
+from core.dataset.records import ImageRecord, Scan
 from core.dataset.statistics import (
     BucketCount,
     Companion,

@@ -21,8 +21,9 @@ from core.dataset.doctor.orphans import orphans_of
 from core.dataset.edits import Concept
 from core.dataset.facts import ImageFacts
 from core.dataset.fitting import FitOptions
+from core.dataset.geometry import Box
 from core.dataset.images import EXTENSIONS
-from core.dataset.records import Box, Scan
+from core.dataset.records import Scan
 from core.events import Failed, Finished, PicturesMeasured, StageProgress
 from core.jobs import CheckJob, Job
 from core.runner import ChildRun, Run

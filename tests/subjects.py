@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from core.dataset.records import Box, Size
+from core.dataset.geometry import Box, Size
 
 Random = np.random.Generator
 Colour = tuple[int, int, int]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.dataset import measures
+from core.dataset.geometry import Box, Size
 from core.dataset.headers import orientation_of
 from core.dataset.images import OTHER_EXTENSIONS, open_image
-from core.dataset.records import Box, Size
 from core.dataset.subject import find_subject
 from core.errors import UserError
 

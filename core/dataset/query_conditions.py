@@ -11,8 +11,9 @@ from pathlib import Path
 
 from core.dataset.doctor.findings import PROBLEMS
 from core.dataset.edits import UNTOUCHED, PictureEdits
+from core.dataset.geometry import Size
 from core.dataset.query_errors import QueryError
-from core.dataset.records import ImageRecord, Size
+from core.dataset.records import ImageRecord
 from core.dataset.tag_cache import key_of, keys_of
 
 

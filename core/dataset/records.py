@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.dataset.edits import UNTOUCHED, PictureEdits
-from core.dataset.geometry import Box as Box
-from core.dataset.geometry import Size as Size
+from core.dataset.geometry import Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

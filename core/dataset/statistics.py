@@ -10,7 +10,8 @@ from pathlib import Path
 
 from core.dataset.buckets import assign
 from core.dataset.edits import UNTOUCHED, PictureEdits
-from core.dataset.records import ImageRecord, Size, automatic_repeats
+from core.dataset.geometry import Size
+from core.dataset.records import ImageRecord, automatic_repeats
 from core.dataset.tag_cache import key_of, keys_of, tags_of
 
 SIDES_PX = (256, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 3072, 4096)

@@ -29,8 +29,8 @@ from starter.demo import HELD_OUT_SIZES_PX, PICTURES
 from starter.draw import render
 from starter.world import Character, sample_character
 
+from core.dataset.geometry import Box
 from core.dataset.images import open_image
-from core.dataset.records import Box
 from core.dataset.subject import find_subject
 from core.paths import STARTER, STARTER_DEMO
 from tests.subjects import SHAPES, GeneratedSubject, crop_for, difference_box, generated_subject, is_inside

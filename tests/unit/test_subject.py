@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
 from core.dataset.facts import facts_version
-from core.dataset.records import Box
+from core.dataset.geometry import Box
 from core.dataset.subject import BUILT_IN, Subject, detectors_in_use, find_subject, known_detectors, load_detector
 from core.dataset.subject.base import Kind, box_to_keep
 from core.errors import UserError

@@ -9,7 +9,7 @@ from typing import Literal
 
 from core.dataset.edits import UNTOUCHED, PictureEdits
 from core.dataset.fitting import FitOptions
-from core.dataset.records import Box
+from core.dataset.geometry import Box
 from core.text import tr
 
 ProblemCode = Literal[

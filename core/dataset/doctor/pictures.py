@@ -10,8 +10,9 @@ from core.dataset.doctor.findings import DoctorOptions, Finding, Fix, ProblemCod
 from core.dataset.edits import PictureEdits
 from core.dataset.facts import ImageFacts
 from core.dataset.fitting import FitOptions, plans_of, turned_box
+from core.dataset.geometry import Box, Size
 from core.dataset.images import OTHER_EXTENSIONS
-from core.dataset.records import Box, ImageRecord, Problem, Size
+from core.dataset.records import ImageRecord, Problem
 from core.text import tr
 
 MUCH_TOO_SMALL = 1.5

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.dataset.records import Box
+from core.dataset.geometry import Box
 from core.dataset.subject.base import Kind, Subject, SubjectDetector, box_to_keep
 from core.dataset.subject.saliency import Saliency
 from core.errors import UserError

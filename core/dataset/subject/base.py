@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from core.dataset.records import Box, Size
+from core.dataset.geometry import Box, Size
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.dataset.records import Box
+from core.dataset.geometry import Box
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.dataset.records import Box
+from core.dataset.geometry import Box
 from core.dataset.subject.base import Subject
 from core.dataset.subject.evidence import evidence_of, otsu, ring, small_picture, without_bars
 

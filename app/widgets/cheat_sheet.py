@@ -147,6 +147,17 @@ def dataset_keys() -> list[Group]:
             ],
         ),
         (
+            tr("In the crop editor"),
+            [
+                ("Left / Right / Up / Down", tr("Move the frame; 10 pixels with Shift, resize it with Alt")),
+                ("Tab", tr("Go to the next frame")),
+                ("Ctrl+D", tr("Add a frame")),
+                ("R", tr("Turn to the right")),
+                ("PgUp / PgDown", tr("Keep, and go to another picture")),
+                ("Return / Esc", tr("Done, or cancel")),
+            ],
+        ),
+        (
             tr("Everywhere"),
             [
                 ("Ctrl+O", tr("Open a folder")),

@@ -103,7 +103,9 @@ def command_of(layout: Layout, arguments: Sequence[str]) -> list[str]:
     verb = arguments[0] if arguments else ""
     if verb == "setup":
         return []
-    modules = {"": ["app"], "test": ["pytest", *arguments[1:]]}
+    # Tests mostly wait for files and child processes; what is asked for on the command line comes last and wins.
+    parallel = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "worksteal"]
+    modules = {"": ["app"], "test": ["pytest", *parallel, *arguments[1:]]}
     return [str(layout.python), "-m", *modules.get(verb, ["core.cli", *arguments])]
 
 

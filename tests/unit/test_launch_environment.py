@@ -604,13 +604,16 @@ def test_window_without_libraries_or_screen_ends_with_a_sentence(
     ("arguments", "expected"),
     [
         ([], ["app"]),
-        (["test", "-k", "loss"], ["pytest", "-k", "loss"]),
+        (["test", "-k", "loss"], ["pytest", "-n", "3", "--dist", "worksteal", "-k", "loss"]),
         (["demo", "--seed", "3"], ["core.cli", "demo", "--seed", "3"]),
         (["train", "a b.toml"], ["core.cli", "train", "a b.toml"]),
         (["--version"], ["core.cli", "--version"]),
     ],
 )
-def test_verbs_become_modules(layout: Layout, arguments: list[str], expected: list[str]) -> None:
+def test_verbs_become_modules(
+    layout: Layout, arguments: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert main.command_of(layout, arguments) == [str(layout.python), "-m", *expected]
 
 

@@ -36,7 +36,8 @@ class Done:
     """What was written, and the pictures with what is in their caption files now."""
 
     written: Written
-    records: tuple[ImageRecord, ...]
+    records: tuple[tuple[ImageRecord, ImageRecord], ...]
+    """Each picture as it was known, and as it is now."""
     num_bytes: int
 
     @classmethod
@@ -47,9 +48,9 @@ class Done:
         changed = []
         for record in records:
             if record.caption_path in foreign:
-                changed.append(read_again(record))
+                changed.append((record, read_again(record)))
             elif record.caption_path in after:
-                changed.append(_with_caption(record, after[record.caption_path]))
+                changed.append((record, _with_caption(record, after[record.caption_path])))
         return cls(written, tuple(changed), bytes_of_changes(written.changes))
 
 

@@ -529,7 +529,8 @@ class Project(QObject):
             self.tell(done.written.error)
         if done.written.foreign:
             self._tell_foreign(done.written.foreign)
-        self._replace_records([record for record in done.records if record.path in self._positions])
+        pairs = [pair for pair in done.records if pair[1].path in self._positions]
+        self._replace_records([now for _, now in pairs], [known for known, _ in pairs])
 
     def _tell_foreign(self, captions: Sequence[Path]) -> None:
         if len(captions) == 1:
@@ -542,20 +543,28 @@ class Project(QObject):
             )
         self.problem.emit(message, "")
 
-    def _replace_records(self, records: Sequence[ImageRecord]) -> None:
+    def _replace_records(self, records: Sequence[ImageRecord], known: Sequence[ImageRecord] | None = None) -> None:
+        """Take up captions.
+
+        Args:
+            records: The pictures with their captions of now.
+            known: What the records were made of, where that may not be what is known by now.
+        """
         if not records or self._scan is None:
             return
         now = list(self._scan.records)
-        for record in records:
+        for number, record in enumerate(records):
             row = self._positions[record.path]
-            # Only the caption: what the folder says of the picture may have changed since.
-            now[row] = dataclasses.replace(
-                now[row],
-                caption=record.caption,
-                caption_problem=record.caption_problem,
-                caption_changed_at=record.caption_changed_at,
-                caption_bytes=record.caption_bytes,
-            )
+            if known is not None and known[number] is not now[row]:
+                # Only the caption: what the folder says of the picture has changed since.
+                record = dataclasses.replace(
+                    now[row],
+                    caption=record.caption,
+                    caption_problem=record.caption_problem,
+                    caption_changed_at=record.caption_changed_at,
+                    caption_bytes=record.caption_bytes,
+                )
+            now[row] = record
         self._scan = dataclasses.replace(self._scan, records=tuple(now))
         self.captions_changed.emit(tuple(record.path for record in records))
 

@@ -82,7 +82,11 @@ class _Step:
 
 
 def _is_known(record: ImageRecord) -> Callable[[bytes | None], bool]:
+    usual = (record.caption or "").encode()
+
     def check(data: bytes | None) -> bool:
+        if data == usual and not record.caption_problem:
+            return True
         caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
         is_unreadable = caption is None and bool(problem)
         was_unreadable = record.caption is None and bool(record.caption_problem)

@@ -60,7 +60,8 @@ def remove_left_overs(folder: Path) -> None:
     """Remove temporary files of writers that died; those of living processes stay."""
     import psutil
 
-    for name in os.listdir(folder):  # noqa: PTH208 - there may be thousands of other files
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - there may be thousands of other files
+    for name in names:
         if name.startswith(".kiln-") and name.endswith(".tmp"):
             pid = name.split("-")[1]
             if not (pid.isdigit() and psutil.pid_exists(int(pid))):

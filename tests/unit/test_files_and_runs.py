@@ -238,3 +238,8 @@ def test_left_overs_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) 
         path.touch()
     remove_left_overs(tmp_path)
     assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_a_folder_that_is_not_there_has_no_left_overs(tmp_path: Path) -> None:
+    remove_left_overs(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()

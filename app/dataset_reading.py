@@ -10,7 +10,7 @@ from pathlib import Path
 from app.history import bytes_of_changes
 from core.dataset.caption_edits import Written
 from core.dataset.captions import decode_caption, read_caption
-from core.dataset.edits import Concept, DatasetFile, dataset_file_of, dataset_of, load_dataset
+from core.dataset.edits import Concept, Dataset, DatasetFile, dataset_file_of, dataset_of, load_dataset
 from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError
 from core.files import remove_left_overs
@@ -90,29 +90,32 @@ class Index:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A dataset as it was opened. `refusal` says why its file must be left alone, "" as a rule."""
+    """A dataset as it was read. `content` is what was decided about it, None when that was known already.
+
+    `refusal` says why its file must be left alone, "" as a rule.
+    """
 
     scan: Scan
     index: Index
-    content: DatasetFile
-    is_new: bool
+    content: DatasetFile | None = None
     refusal: str = ""
     notice: str = ""
 
 
-def open_dataset(folder: Path, content: DatasetFile | None, extension: str) -> Opened:
+def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opened:
     """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
     from core.dataset.scan import scan_dataset
 
-    notice, refusal, is_new = "", "", content is None
-    if content is None:
-        content, refusal, notice = _content_of(folder)
+    if dataset is not None:
+        scan = scan_dataset(dataset, caption_extension=extension)
+        return Opened(scan=scan, index=Index.of(scan))
+    content, refusal, notice = _content_of(folder)
     scan = scan_dataset(dataset_of(content), caption_extension=extension)
-    if is_new:
-        for place in {record.caption_path.parent for record in scan.records}:
-            with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
-                remove_left_overs(place)
-    return Opened(scan=scan, index=Index.of(scan), content=content, is_new=is_new, refusal=refusal, notice=notice)
+    index = Index.of(scan)
+    for place in index.folders:
+        with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
+            remove_left_overs(place)
+    return Opened(scan=scan, index=index, content=content, refusal=refusal, notice=notice)
 
 
 def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:
@@ -141,7 +144,7 @@ class Look:
     captions: tuple[ImageRecord, ...] = ()
 
 
-def look(scan: Scan, content: DatasetFile, extension: str) -> Look:
+def look(scan: Scan, dataset: Dataset, extension: str) -> Look:
     """Compare what is on the disk with what is known of it.
 
     Raises:
@@ -151,7 +154,7 @@ def look(scan: Scan, content: DatasetFile, extension: str) -> Look:
 
     known = {record.path: record for record in scan.records}
     try:
-        now = scan_dataset(dataset_of(content), caption_extension=extension, known=known)
+        now = scan_dataset(dataset, caption_extension=extension, known=known)
     except UserError:
         if scan.folder.is_dir():  # The last picture was taken out.
             return Look(scan=dataclasses.replace(scan, records=(), problems=()))

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.background import Background
-from core.dataset.edits import UNTOUCHED, Concept, DatasetFile, PictureEdits, dataset_file_of, save_dataset
+from core.dataset.edits import (
+    UNTOUCHED,
+    Concept,
+    Dataset,
+    DatasetFile,
+    PictureEdits,
+    dataset_file_of,
+    dataset_of,
+    save_dataset,
+)
 
 View = Mapping[str, str | int | float | bool]
 
@@ -20,7 +29,7 @@ class Decisions:
 
     def __init__(self, content: DatasetFile, refusal: str = "") -> None:
         self.concepts: tuple[Concept, ...] = content.concepts
-        self.pictures: Mapping[Path, PictureEdits] = {Path(path): edits for path, edits in content.pictures.items()}
+        self.pictures: Mapping[Path, PictureEdits] = dataset_of(content).pictures
         self.view: View = content.view
         self.refusal = refusal
         self._version = self._saved = 0
@@ -56,10 +65,10 @@ class Decisions:
         self.view = view
         self._version += 1
 
-    def content(self) -> DatasetFile:
-        """All of it, as it stands in the file."""
-        pictures = {str(image): edits for image, edits in self.pictures.items()}
-        return DatasetFile(concepts=self.concepts, pictures=pictures, view=dict(self.view))
+    @property
+    def dataset(self) -> Dataset:
+        """Folders and decisions, as a scan takes them."""
+        return Dataset(self.concepts, self.pictures)
 
     def save(self) -> None:
         """Write what has changed since the last time.
@@ -67,24 +76,22 @@ class Decisions:
         Raises:
             OSError: The file cannot be written.
         """
-        self._write(self._version, self.content)
+        self._write(self._version, self.dataset, self.view)
 
     def save_beside(self, background: Background, failed: Callable[[Exception], None]) -> None:
         """As `save`, beside the window."""
-        concepts, pictures, view, version = self.concepts, self.pictures, self.view, self._version
-
-        def content() -> DatasetFile:
-            by_name = {str(image): edits for image, edits in pictures.items()}
-            return DatasetFile(concepts=concepts, pictures=by_name, view=dict(view))
+        version, dataset, view = self._version, self.dataset, self.view
 
         def then(result: Exception | None) -> None:
             if isinstance(result, Exception):
                 failed(result)
 
-        background.start(lambda: self._write(version, content), then)
+        background.start(lambda: self._write(version, dataset, view), then)
 
-    def _write(self, version: int, content: Callable[[], DatasetFile]) -> None:
+    def _write(self, version: int, dataset: Dataset, view: View) -> None:
         with self._lock:  # Of two writers the newer content wins, whoever comes last.
             if version > self._saved and not self.refusal:
-                save_dataset(dataset_file_of(self.folder), content())
+                pictures = {str(image): edits for image, edits in dataset.pictures.items()}
+                content = DatasetFile(concepts=dataset.concepts, pictures=pictures, view=dict(view))
+                save_dataset(dataset_file_of(dataset.folder), content)
                 self._saved = version

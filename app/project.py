@@ -86,7 +86,7 @@ class Project(QObject):
         self._positions: dict[Path, int] = {}
         self._background = Background(self)
         self._generation = 0
-        self._pending: int | None = None
+        self._is_scanning = False
         self._is_looking = False
         self._last_trouble = ""
         self._num_writes = 0
@@ -144,7 +144,7 @@ class Project(QObject):
     @property
     def is_scanning(self) -> bool:
         """Whether a scan that the user asked for is on its way."""
-        return self._pending is not None
+        return self._is_scanning
 
     @property
     def is_writing(self) -> bool:
@@ -227,16 +227,16 @@ class Project(QObject):
 
     def _start_scan(self, folder: Path, *, is_chosen: bool = False) -> None:
         self._generation += 1
-        self._pending = self._generation
+        self._is_scanning = True
         self._opening = folder if is_chosen else None
         generation, extension = self._generation, self._config.dataset.caption_extension
         decisions = self._decisions if self._decisions and self._decisions.folder == folder else None
         if decisions is None:
             self._save_decisions()
-        content = decisions.content() if decisions else None
+        dataset = decisions.dataset if decisions else None
         num_writes = self._num_writes
         self._background.start(
-            lambda: open_dataset(folder, content, extension),
+            lambda: open_dataset(folder, dataset, extension),
             lambda result: self._take_scan(generation, num_writes, result),
         )
         self.scanning_changed.emit(True)
@@ -244,7 +244,7 @@ class Project(QObject):
     def _take_scan(self, generation: int, num_writes: int, result: Opened | Exception) -> None:
         if generation != self._generation:
             return  # Another folder was opened in the meantime.
-        is_chosen, self._opening, self._pending = self._opening is not None, None, None
+        is_chosen, self._opening, self._is_scanning = self._opening is not None, None, False
         if isinstance(result, Exception):
             self.scanning_changed.emit(False)
             self.tell(result)
@@ -254,7 +254,7 @@ class Project(QObject):
             self._start_scan(result.scan.folder, is_chosen=is_chosen)  # What was read may be older than what is there.
             return
         self.scanning_changed.emit(False)
-        if result.is_new:
+        if result.content is not None:
             self._decisions = Decisions(result.content, result.refusal)
         self._set_scan(result.scan, result.index)
         if is_new:
@@ -267,7 +267,7 @@ class Project(QObject):
         if is_new:
             self.folder_changed.emit()
         self.records_changed.emit()
-        if result.is_new:
+        if result.content is not None:
             self.concepts_changed.emit()
         if notice := result.notice or result.refusal:
             self.problem.emit(notice, "")
@@ -299,10 +299,10 @@ class Project(QObject):
         if self._scan is None or self._decisions is None or self._is_looking or self.is_scanning or self.is_writing:
             return
         self._is_looking = True
-        scan, content, extension = self._scan, self._decisions.content(), self._config.dataset.caption_extension
+        scan, dataset, extension = self._scan, self._decisions.dataset, self._config.dataset.caption_extension
         num_writes, generation = self._num_writes, self._generation
         self._background.start(
-            lambda: look(scan, content, extension),
+            lambda: look(scan, dataset, extension),
             lambda result: self._take_look(num_writes, generation, result),
         )
 
@@ -336,11 +336,15 @@ class Project(QObject):
             name: What the user did, for undo.
             changes: What holds for each of the pictures from now on.
         """
-        steps = {image: (self.edits(image), edits) for image, edits in changes.items()}
-        steps = {image: (before, after) for image, (before, after) in steps.items() if before != after}
+        steps = self._differing(changes)
         if steps and not self._is_refused():
             self._history.add(Step(name=name, pictures=steps))
             self._use_edits({image: after for image, (_, after) in steps.items()})
+
+    def _differing(self, changes: Mapping[Path, PictureEdits]) -> dict[Path, tuple[PictureEdits, PictureEdits]]:
+        """What holds for pictures now and what would, for those where that is not the same."""
+        pairs = ((image, self.edits(image), edits) for image, edits in changes.items())
+        return {image: (before, after) for image, before, after in pairs if before != after}
 
     def _use_edits(self, changes: Mapping[Path, PictureEdits]) -> None:
         assert self._scan is not None and self._decisions is not None
@@ -385,8 +389,7 @@ class Project(QObject):
             texts: New caption of each picture.
             pictures: Decisions that belong to the same step.
         """
-        decided = {image: (self.edits(image), edits) for image, edits in (pictures or {}).items()}
-        decided = {image: (before, after) for image, (before, after) in decided.items() if before != after}
+        decided = self._differing(pictures or {})
         if decided and self._is_refused():
             return
         if self._scan is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,7 @@ def check_folder(job: CheckJob, control: Control) -> Iterator[Event]:
     paths = list(job.images) if job.images else _paths_of(job)
     yield JobStarted(job="check", num_images=len(paths))
     yield StageStarted(stage="check", total=len(paths))
-    stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
-    known = get_many(stamps)
+    known, stamps = known_facts(paths)
     done = 0
     remembered = list(known.items())
     for start in range(0, len(remembered), _BATCH):
@@ -46,8 +45,7 @@ def check_folder(job: CheckJob, control: Control) -> Iterator[Event]:
     if known:
         yield _progress(done, len(paths), started)
     rest = [path for path in paths if path not in known]
-    for batch in _batches(rest, control):
-        _remember(batch, stamps)
+    for batch in measured(rest, stamps, control):
         done += len(batch)
         yield _measured(batch)
         yield _progress(done, len(paths), started)
@@ -60,8 +58,30 @@ def _paths_of(job: CheckJob) -> list[Path]:
     return list(dict.fromkeys((*(record.path for record in scan.records), *damaged)))
 
 
+def known_facts(paths: Iterable[Path]) -> tuple[dict[Path, ImageFacts], dict[Path, Stamp]]:
+    """What is remembered of files, and the present stamps of those that are there, for `measured`."""
+    stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
+    return get_many(stamps), stamps
+
+
+def measured(
+    paths: Sequence[Path], stamps: Mapping[Path, Stamp], control: Control
+) -> Iterator[list[tuple[Path, ImageFacts]]]:
+    """Measure files on all cores and remember what was found.
+
+    Batches are handed over when there are many or some time has passed; a wish to stop ends with the batch at hand.
+
+    Args:
+        paths: What to measure.
+        stamps: From `known_facts`, taken before.
+        control: Where the wish arrives.
+    """
+    for batch in _batches(paths, control):
+        put_many((path, stamps[path], facts) for path, facts in batch if path in stamps)
+        yield batch
+
+
 def _batches(paths: Sequence[Path], control: Control) -> Iterator[list[tuple[Path, ImageFacts]]]:
-    """Measure on all cores; hand over when there are many or some time has passed, and end when asked to stop."""
     batch: list[tuple[Path, ImageFacts]] = []
     handed_over = time.monotonic()
     with closing(in_order(measure, paths, workers=num_cores())) as results:
@@ -74,10 +94,6 @@ def _batches(paths: Sequence[Path], control: Control) -> Iterator[list[tuple[Pat
                     return
     if batch:
         yield batch
-
-
-def _remember(batch: Sequence[tuple[Path, ImageFacts]], stamps: dict[Path, Stamp]) -> None:
-    put_many((path, stamps[path], facts) for path, facts in batch if path in stamps)
 
 
 def _measured(batch: Sequence[tuple[Path, ImageFacts]]) -> PicturesMeasured:

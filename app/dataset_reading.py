@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.history import bytes_of_changes
-from core.dataset.caption_edits import Written
+from core.dataset.caption_edits import Written, finish_journals
+from core.dataset.caption_journal import Journal, journals, remove_old_journals
 from core.dataset.captions import decode_caption, read_caption
 from core.dataset.edits import Concept, Dataset, DatasetFile, dataset_file_of, dataset_of, load_dataset
 from core.dataset.records import ImageRecord, Scan
-from core.errors import UserError
+from core.errors import UserError, explain
 from core.files import remove_left_overs
+from core.text import tr
+
+MOST_JOURNALS = 20
+"""So many earlier changes to many captions can be taken back after a restart."""
 
 
 def same_caption(one: ImageRecord, other: ImageRecord) -> bool:
@@ -44,10 +49,10 @@ class Done:
     def of(cls, records: Sequence[ImageRecord], written: Written) -> Done:
         """Look which of some pictures have other captions now. Two pictures may share one."""
         after = {change.path: change.after for change in written.changes}
-        foreign = set(written.foreign)
+        unsure = {*written.foreign, *written.failed}
         changed = []
         for record in records:
-            if record.caption_path in foreign:
+            if record.caption_path in unsure:
                 changed.append((record, read_again(record)))
             elif record.caption_path in after:
                 changed.append((record, _with_caption(record, after[record.caption_path])))
@@ -92,7 +97,8 @@ class Index:
 class Opened:
     """A dataset as it was read. `content` is what was decided about it, None when that was known already.
 
-    `refusal` says why its file must be left alone, "" as a rule.
+    `refusal` says why its file must be left alone, "" as a rule. `journals` are earlier changes to many captions that
+    can be taken back, the oldest first.
     """
 
     scan: Scan
@@ -100,6 +106,7 @@ class Opened:
     content: DatasetFile | None = None
     refusal: str = ""
     notice: str = ""
+    journals: tuple[Journal, ...] = ()
 
 
 def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opened:
@@ -110,12 +117,37 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opene
         scan = scan_dataset(dataset, caption_extension=extension)
         return Opened(scan=scan, index=Index.of(scan))
     content, refusal, notice = _content_of(folder)
+    notice = notice or _finish(folder)
     scan = scan_dataset(dataset_of(content), caption_extension=extension)
     index = Index.of(scan)
     for place in index.folders:
         with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
             remove_left_overs(place)
-    return Opened(scan=scan, index=index, content=content, refusal=refusal, notice=notice)
+    earlier = [journal for journal in journals(folder) if journal.is_done and not journal.is_back]
+    return Opened(
+        scan=scan,
+        index=index,
+        content=content,
+        refusal=refusal,
+        notice=notice,
+        journals=tuple(reversed(earlier[:MOST_JOURNALS])),
+    )
+
+
+def _finish(folder: Path) -> str:
+    """Complete what was being written when Kiln ended, and say so; or why that is not possible."""
+    try:
+        finished = finish_journals(folder)
+        remove_old_journals()
+    except (OSError, UserError) as error:
+        known = explain(error)
+        return str(known or error)
+    if not finished:
+        return ""
+    return tr(
+        "Kiln ended while it was writing captions ({name}). That is complete now; Undo takes it back.",
+        name=finished[-1].name,
+    )
 
 
 def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:

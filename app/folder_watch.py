@@ -50,6 +50,11 @@ class FolderWatch(QObject):
         if new := [folder for folder in wanted if folder not in watched]:
             self._watcher.addPaths(new)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is looked for just now."""
+        return self._is_paused
+
     def pause(self) -> None:
         """Do not look for a while: Kiln itself is about to write thousands of files."""
         self._is_paused = True

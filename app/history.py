@@ -19,14 +19,22 @@ class Step:
     """One thing the user did, under the name that the window shows: all of it is taken back together.
 
     `captions` are files that were written; `pictures` maps pictures to what was decided about them (before, after);
-    `concepts` are the folders (before, after), or None when they stayed. `num_bytes` is about the memory it holds.
+    `concepts` are the folders (before, after), or None when they stayed. With a `journal` the captions are read from it
+    when they are needed, and `captions` is empty but for their number. `num_bytes` is about the memory it holds.
     """
 
     name: str
     captions: tuple[CaptionChange, ...] = ()
     pictures: Mapping[Path, tuple[PictureEdits, PictureEdits]] = field(default_factory=dict)
     concepts: tuple[tuple[Concept, ...], tuple[Concept, ...]] | None = None
+    journal: Path | None = None
+    num_in_journal: int = 0
     num_bytes: int = 0
+
+    @property
+    def num_captions(self) -> int:
+        """How many captions it is about."""
+        return self.num_in_journal or len(self.captions)
 
 
 def bytes_of_changes(captions: Sequence[CaptionChange]) -> int:

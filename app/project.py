@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.background import Background
+from app.caption_writer import Batch, CaptionWriter, turning, writing
 from app.dataset_reading import (
     Done,
     Index,
@@ -27,7 +27,8 @@ from app.decisions import Decisions, View
 from app.folder_watch import FolderWatch
 from app.history import History, Step, bytes_of_changes
 from core.config import TrainConfig, validated, with_values
-from core.dataset.caption_edits import Progress, Written, repeat, take_back, write_captions
+from core.dataset.caption_edits import carry_out, intend
+from core.dataset.caption_journal import read_journal
 from core.dataset.captions import CaptionChange, tidy
 from core.dataset.edits import (
     UNTOUCHED,
@@ -41,8 +42,6 @@ from core.paths import default_output_folder, user_data_folder
 from core.text import tr
 
 SAVE_DELAY_MS = 400
-MOST_AT_ONCE = 20
-"""So many captions are written while the window waits; more are written beside it."""
 
 
 class Project(QObject):
@@ -64,8 +63,6 @@ class Project(QObject):
     scanning_changed = Signal(bool)
     problem = Signal(str, str)
     crashed = Signal(str)  # an unknown error in the background, as a traceback
-
-    _progressed = Signal(int)
 
     def __init__(self, store: Path | None = None, parent: QObject | None = None) -> None:
         """Read what was open last; nothing is scanned until `open_folder` or `reopen`.
@@ -91,9 +88,11 @@ class Project(QObject):
         self._last_trouble = ""
         self._num_writes = 0
         self._history = History()
-        self._writing: tuple[str, int] | None = None
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._progressed.connect(self._on_progress)
+        self._after_writing: list[Callable[[], object]] = []
+        self._writer = CaptionWriter(self._background)
+        self._writer.changed.connect(self.writing_changed)
+        self._writer.changed.connect(self._on_writing_changed)
+        self._writer.shown.connect(self._show_written)
         self._watch = FolderWatch(self)
         self._watch.changed.connect(self.look_again)
         self._saving = QTimer(self)
@@ -149,7 +148,7 @@ class Project(QObject):
     @property
     def is_writing(self) -> bool:
         """Whether many captions are being written beside the window."""
-        return self._writing is not None
+        return self._writer.is_busy
 
     def record(self, image: Path) -> ImageRecord | None:
         """What is known about a picture of the open dataset."""
@@ -259,6 +258,8 @@ class Project(QObject):
         self._set_scan(result.scan, result.index)
         if is_new:
             self._history.clear()
+            for journal in result.journals:
+                self._history.put_done(Step(name=journal.name, journal=journal.path, num_in_journal=journal.num_files))
             self.history_changed.emit()
             self._last_folder = result.scan.folder
             self._saving.start()
@@ -375,7 +376,7 @@ class Project(QObject):
             return True
         self._num_writes += 1
         self._watch.expect()
-        done = Done.of([record], write_captions([record], {image: tidy(text)}))
+        done = Done.of([record], carry_out(intend([record], {image: tidy(text)})))
         self._keep_written(tr("Edit the caption of {name}", name=image.name), done, self.folder)
         return not (done.written.foreign or done.written.failed)
 
@@ -394,13 +395,34 @@ class Project(QObject):
             return
         if self._scan is None:
             return
-        records = [record for image in texts if (record := self.record(image)) is not None]
-        folder = self.folder
+        folder = self._scan.folder
 
-        def write(progress: Progress) -> Written:
-            return write_captions(records, {image: tidy(text) for image, text in texts.items()}, progress)
+        def batch() -> Batch:
+            records = [record for image in texts if (record := self.record(image)) is not None]
+            tidied = {image: tidy(text) for image, text in texts.items()}
+            return Batch(name=name, number=len(records), records=records, work=writing(name, records, tidied, folder))
 
-        self._write(name, len(records), write, lambda done: self._keep_written(name, done, folder, decided))
+        self._write(batch, lambda done: self._keep_written(name, done, folder, decided))
+
+    def waits_for_captions(self, act: Callable[[], object]) -> bool:
+        """Whether captions are being written beside the window, so that a job would read old ones.
+
+        Args:
+            act: Called when that has ended, if it is so.
+        """
+        if self.is_writing:
+            self._after_writing.append(act)
+        return self.is_writing
+
+    def _on_writing_changed(self, name: str, _done: int, _total: int) -> None:
+        if not name and self._after_writing:
+            QTimer.singleShot(0, self, self._go_on)  # The next batch begins before.
+
+    def _go_on(self) -> None:
+        if not self.is_writing:
+            waiting, self._after_writing = self._after_writing, []
+            for act in waiting:
+                act()
 
     @property
     def undo_name(self) -> str:
@@ -423,30 +445,32 @@ class Project(QObject):
             self._turn(step, back=False)
 
     def _turn(self, step: Step, *, back: bool) -> None:
-        folder, act = self.folder, take_back if back else repeat
-        self._write(
-            step.name,
-            len(step.captions),
-            lambda progress: act(step.captions, progress),
-            lambda done: self._take_turn(step, done, folder, back=back),
-        )
+        folder = self.folder
 
-    def _take_turn(self, step: Step, done: Done, folder: Path | None, *, back: bool) -> None:
+        def batch() -> Batch:
+            records = self._scan.records if self._scan and step.num_captions else ()
+            return Batch(name=step.name, number=step.num_captions, records=records, work=turning(step, back=back))
+
+        self._write(batch, lambda done: self._take_turn(step, done, folder, back=back))
+
+    def _take_turn(self, step: Step, done: Done | None, folder: Path | None, *, back: bool) -> None:
         """Sort what was turned to the one side, and captions that could not be written to the other."""
-        self._take_written(done)
-        if folder != self.folder:
-            return  # The history is that of another dataset by now.
         turned_put, rest_put = self._history.put_undone, self._history.put_done
         if not back:
             turned_put, rest_put = rest_put, turned_put
-        failed = set(done.written.failed)
-        if rest := tuple(change for change in step.captions if change.path in failed):
+        if done is None:
+            if folder == self.folder:
+                rest_put(step)  # Nothing was touched: it can be tried again.
+            return
+        self._take_written(done)
+        if folder != self.folder:
+            return  # The history is that of another dataset by now.
+        if failed := set(done.written.failed):
+            captions = read_journal(step.journal) if step.journal else step.captions
+            rest = tuple(change for change in captions if change.path in failed)
             rest_put(Step(name=step.name, captions=rest, num_bytes=bytes_of_changes(rest)))
-        changes = done.written.changes
-        if back:  # What `take_back` wrote, seen from before: redo needs it the other way round.
-            changes = tuple(CaptionChange(change.path, change.after, change.before) for change in changes)
-        if changes or not failed:
-            turned_put(dataclasses.replace(step, captions=changes, num_bytes=done.num_bytes))
+        if step.journal or done.written.changes or not failed:
+            turned_put(step)
         self.history_changed.emit()
         if step.pictures:
             self._use_edits({image: pair[0 if back else 1] for image, pair in step.pictures.items()})
@@ -470,56 +494,45 @@ class Project(QObject):
         known = (self.record(image) for image in images)
         self._replace_records([read_again(record) for record in known if record is not None])
 
-    def _write(
-        self, name: str, number: int, write: Callable[[Progress], Written], then: Callable[[Done], object]
-    ) -> None:
-        """Write captions now when they are few, else in the background, one batch after the other."""
-        if self.is_writing:
-            self._waiting.append(lambda: self._write(name, number, write, then))
-            return
-        self._num_writes += 1
-        records = self._scan.records if self._scan else ()
-        if number <= MOST_AT_ONCE:
-            then(Done.of(records, write(lambda _done: None)))
-            return
-        self._writing = name, number
-        self._watch.pause()
-        self.writing_changed.emit(name, 0, number)
-        progress = self._progressed.emit
-        self._background.start(
-            lambda: Done.of(records, write(progress)), lambda result: self._end_writing(result, then)
-        )
+    def _write(self, batch: Callable[[], Batch], then: Callable[[Done | None], object]) -> None:
+        """Write captions, one batch after the other; `then` gets None when nothing could be touched."""
 
-    def _on_progress(self, done: int) -> None:
-        if self._writing is not None:
-            self.writing_changed.emit(self._writing[0], done, self._writing[1])
+        def begin() -> Batch:
+            self._num_writes += 1
+            made = batch()
+            if made.is_large:
+                self._watch.pause()
+            else:
+                self._watch.expect()
+            return made
 
-    def _end_writing(self, result: Done | Exception, then: Callable[[Done], object]) -> None:
-        self._writing = None
-        self._watch.resume()
-        try:
+        def end(result: Done | Exception) -> None:
+            if self._watch.is_paused:
+                self._watch.resume()
             if isinstance(result, Exception):
                 self.tell(result)
-            else:
-                then(result)
-        finally:
-            self.writing_changed.emit("", 0, 0)
-            if self._waiting and not self.is_writing:
-                self._waiting.popleft()()
+                self.rescan()  # Captions may be shown that never came to the disk.
+            then(None if isinstance(result, Exception) else result)
+
+        self._writer.write(begin, end)
 
     def _keep_written(
         self,
         name: str,
-        done: Done,
+        done: Done | None,
         folder: Path | None,
         decided: Mapping[Path, tuple[PictureEdits, PictureEdits]] | None = None,
     ) -> None:
         """Take up what was written, and what was decided with it, as a step that can be taken back."""
+        if done is None:
+            return
         self._take_written(done)
         if folder != self.folder:
             return  # The history is that of another dataset by now.
-        changes, decided = done.written.changes, decided or {}
-        if changes or decided:
+        changes, journal, decided = done.written.changes, done.written.journal, decided or {}
+        if journal is not None:
+            self._history.add(Step(name=name, journal=journal, num_in_journal=len(changes), pictures=decided))
+        elif changes or decided:
             self._history.add(Step(name=name, captions=changes, pictures=decided, num_bytes=done.num_bytes))
         self.history_changed.emit()
         if decided:
@@ -532,6 +545,10 @@ class Project(QObject):
             self.tell(done.written.error)
         if done.written.foreign:
             self._tell_foreign(done.written.foreign)
+        self._show_written(done)
+
+    def _show_written(self, done: Done) -> None:
+        """Take up captions that are about to be on the disk: they are safe in a journal."""
         pairs = [pair for pair in done.records if pair[1].path in self._positions]
         self._replace_records([now for _, now in pairs], [known for known, _ in pairs])
 
@@ -547,7 +564,7 @@ class Project(QObject):
         self.problem.emit(message, "")
 
     def _replace_records(self, records: Sequence[ImageRecord], known: Sequence[ImageRecord] | None = None) -> None:
-        """Take up captions.
+        """Take up captions, and tell of those that read differently now.
 
         Args:
             records: The pictures with their captions of now.
@@ -556,8 +573,11 @@ class Project(QObject):
         if not records or self._scan is None:
             return
         now = list(self._scan.records)
+        different = []
         for number, record in enumerate(records):
             row = self._positions[record.path]
+            if (record.caption, record.caption_problem) != (now[row].caption, now[row].caption_problem):
+                different.append(record.path)
             if known is not None and known[number] is not now[row]:
                 # Only the caption: what the folder says of the picture has changed since.
                 record = dataclasses.replace(
@@ -569,7 +589,8 @@ class Project(QObject):
                 )
             now[row] = record
         self._scan = dataclasses.replace(self._scan, records=tuple(now))
-        self.captions_changed.emit(tuple(record.path for record in records))
+        if different:
+            self.captions_changed.emit(tuple(different))
 
     # Settings of the next run
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from core.errors import UserError
 
@@ -31,6 +32,15 @@ def only_run(folder: Path) -> Iterator[None]:
         yield
 
 
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed. Returns whether no other process, and no other handle, has it locked."""
+    try:
+        _lock(file.fileno())
+    except OSError:
+        return False
+    return True
+
+
 def is_running(folder: Path) -> bool:
     """Whether a process is at work on the run in this folder."""
     if not (folder / ".lock").is_file():
@@ -45,9 +55,15 @@ def is_running(folder: Path) -> bool:
 if sys.platform == "win32":
     import msvcrt
 
+    _BYTE = 0x7FFF_FFFF  # Behind the content: what is locked cannot be read through another handle.
+
     def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(descriptor, place, os.SEEK_SET)
 else:
     import fcntl
 

@@ -123,6 +123,8 @@ class TrainingTab(QWidget):
         if self.is_running:
             self._stack.setCurrentWidget(self.view)
             return
+        if self._project.waits_for_captions(self.start):
+            return
         if self._project.config.output.folder == Path():
             self._project.change({"output.folder": default_output_folder()})
         config = self._project.config

@@ -98,7 +98,7 @@ class ExportDialog(QDialog):
 
     def start(self) -> None:
         """Write the copies."""
-        if self.is_running:
+        if self.is_running or self._project.waits_for_captions(self.start):
             return
         self._project.save()  # The job reads the decisions from their file.
         self._num_skipped = self._num_unwritten = self._num_written = 0

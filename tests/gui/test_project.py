@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.project import Project
+from core.dataset import caption_edits
+from core.dataset.caption_edits import intend
+from core.dataset.caption_journal import begin_journal
 from core.dataset.edits import UNTOUCHED, Concept, Crop, PictureEdits, dataset_file_of, load_dataset
-from core.dataset.scan import scan_job
+from core.dataset.scan import scan_folder, scan_job
 from tests import pictures as made
 
 OUT = PictureEdits(excluded=True)
@@ -105,7 +109,7 @@ def test_captions_and_decisions_return_in_order(opened: Project, folder: Path) -
 def test_many_captions_are_written_beside_the_window_and_undone(
     qtbot: QtBot, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.project.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 2)
     before = made.contents(folder)
     heard: list[tuple[str, int, int]] = []
     opened.writing_changed.connect(lambda *values: heard.append(values))
@@ -275,13 +279,101 @@ def test_the_dataset_file_is_written_beside_nothing_of_the_users(opened: Project
     assert len(load_dataset(dataset_file_of(folder))[0].pictures) == 6
 
 
-# What happens at the same time
+# Changes to many captions are kept on the disk
 
 
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a few captions are written beside the window."""
-    monkeypatch.setattr("app.project.MOST_AT_ONCE", 0)
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 0)
+
+
+def test_many_captions_are_taken_back_after_a_restart(qtbot: QtBot, opened: Project, folder: Path) -> None:
+    before = made.contents(folder)
+    opened.edit_captions("First", dict.fromkeys(images(opened), "x"))
+    opened.edit_captions("Second", dict.fromkeys(images(opened), "y"))
+    again = reopened(qtbot, opened)
+    assert again.undo_name == "Second"
+    again.undo()
+    assert captions(again) == ["x"] * 6 and (again.undo_name, again.redo_name) == ("First", "Second")
+    again.undo()
+    assert made.contents(folder) == before
+    assert reopened(qtbot, again).undo_name == ""
+
+
+def test_what_was_being_written_when_the_program_ended_is_complete_after_opening(
+    qtbot: QtBot, project: Project, folder: Path
+) -> None:
+    before = made.contents(folder)
+    records = scan_folder(folder).records
+    intended = intend(records, {record.path: "x" for record in records})
+    with begin_journal("Tag 6 pictures", folder, intended.changes):
+        records[0].caption_path.write_bytes(b"x")  # The program ends here.
+    told = []
+    project.problem.connect(lambda message, _remedy: told.append(message))
+    open_folder(qtbot, project, folder)
+    assert captions(project) == ["x"] * 6 and "Tag 6 pictures" in told[0]
+    project.undo()
+    assert made.contents(folder) == before
+
+
+def test_captions_are_shown_as_soon_as_they_are_safe(
+    qtbot: QtBot, opened: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 0)
+    may_go_on = threading.Event()
+    real = caption_edits._put
+
+    def put(path: Path, data: bytes | None) -> None:
+        assert may_go_on.wait(10)
+        real(path, data)
+
+    monkeypatch.setattr(caption_edits, "_put", put)
+    with qtbot.waitSignal(opened.captions_changed):
+        opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    assert captions(opened) == ["x"] * 6 and opened.is_writing
+    assert {image.with_suffix(".txt").read_bytes() for image in images(opened)}.isdisjoint({b"x"})
+    may_go_on.set()
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    assert {image.with_suffix(".txt").read_bytes() for image in images(opened)} == {b"x"}
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_job_waits_until_all_captions_are_on_the_disk(qtbot: QtBot, opened: Project) -> None:
+    seen: list[set[bytes]] = []
+
+    def start() -> None:
+        if not opened.waits_for_captions(start):
+            seen.append({image.with_suffix(".txt").read_bytes() for image in images(opened)})
+
+    for text in ("x", "y"):
+        opened.edit_captions(text, dict.fromkeys(images(opened), text))
+    start()
+    assert seen == []
+    qtbot.waitUntil(lambda: bool(seen))
+    assert seen == [{b"y"}]
+    start()
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("fails", [OSError(28, os.strerror(28)), RuntimeError("a mistake")])
+def test_captions_that_did_not_come_to_the_disk_are_not_shown_any_more(
+    qtbot: QtBot, opened: Project, monkeypatch: pytest.MonkeyPatch, fails: Exception
+) -> None:
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 0)
+    before = captions(opened)
+
+    def put(_path: Path, _data: bytes | None) -> None:
+        raise fails
+
+    monkeypatch.setattr(caption_edits, "_put", put)
+    with qtbot.waitSignal(opened.captions_changed):
+        opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    qtbot.waitUntil(lambda: not opened.is_writing and not opened.is_scanning)
+    assert captions(opened) == before
+
+
+# What happens at the same time
 
 
 @pytest.mark.usefixtures("slowly")

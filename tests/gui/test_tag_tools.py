@@ -484,7 +484,7 @@ def test_a_chip_never_overwrites_what_another_program_wrote(
 def test_a_chip_that_is_changed_during_a_long_write_is_saved_after_it(
     qtbot: QtBot, editor: CaptionEditor, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.project.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 1)
     editor.set_record(record(opened, 1))
     opened.edit_captions("many", {record(opened, number).path: "other" for number in (2, 3)})
     assert opened.is_writing
@@ -732,7 +732,7 @@ def test_rename_everywhere_opens_ready(qtbot: QtBot, bulk: BulkEdit, opened: Pro
 def test_many_captions_are_written_beside_the_window(
     qtbot: QtBot, bulk: BulkEdit, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.project.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 2)
     before = contents(folder)
     bulk.add_form.tags.setText("x")
     qtbot.waitUntil(ready(bulk, "Change 6 captions"))
@@ -744,7 +744,7 @@ def test_many_captions_are_written_beside_the_window(
     assert told[0] == ("Add x to 6 captions", True)
     assert told[-1][0] == ""
     assert not bulk._progress.isVisible()
-    with qtbot.waitSignal(opened.captions_changed):
+    with qtbot.waitSignal(opened.history_changed):
         opened.undo()
     assert contents(folder) == before
 
@@ -752,7 +752,7 @@ def test_many_captions_are_written_beside_the_window(
 def test_changes_that_follow_each_other_build_on_each_other(
     qtbot: QtBot, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.project.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 1)
     changes = CaptionChanges(opened)
     images = [item.path for item in opened.scan.records[:4]]
     changes.apply([AddTags(("one",))], images)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset import caption_edits
 from core.dataset.caption_edits import Written, repeat, take_back, write_captions
 from core.dataset.records import ImageRecord
 from core.dataset.scan import scan_folder
 from tests import pictures
 
 CHINESE = "长发, 红色的眼睛"
+Edit = Callable[[tuple[ImageRecord, ...], Callable[[str], str]], Written]
 
 
 def folder_of(tmp_path: Path, captions: list[bytes | None]) -> tuple[ImageRecord, ...]:
@@ -25,18 +25,18 @@ def folder_of(tmp_path: Path, captions: list[bytes | None]) -> tuple[ImageRecord
     return scan_folder(tmp_path).records
 
 
-def edit(records: tuple[ImageRecord, ...], change: Callable[[str], str]) -> Written:
-    return write_captions(records, {record.path: change(record.caption or "") for record in records})
+@pytest.fixture(params=[True, False], ids=["journal", "no journal"])
+def edit(request: pytest.FixtureRequest, tmp_path: Path) -> Edit:
+    """Captions are written with a journal or, one of them, without; both keep the same promises."""
+
+    def write(records: tuple[ImageRecord, ...], change: Callable[[str], str]) -> Written:
+        texts = {record.path: change(record.caption or "") for record in records}
+        return write_captions(records, texts, name="Edit", folder=tmp_path if request.param else None)
+
+    return write
 
 
-@pytest.fixture(params=[0, 1000], ids=["many", "few"])
-def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few files are written one by one, many in a quicker way; both keep the same promises."""
-    monkeypatch.setattr(caption_edits, "_MOST_ONE_BY_ONE", request.param)
-
-
-@pytest.mark.usefixtures("both_ways")
-def test_undo_and_redo_return_every_byte(tmp_path: Path) -> None:
+def test_undo_and_redo_return_every_byte(edit: Edit, tmp_path: Path) -> None:
     odd = [CHINESE.encode("gbk") + b"\r\n", b"\xef\xbb\xbfa,b", b"", None, b"one\ntwo", "a, 🦊".encode()]
     records = folder_of(tmp_path, odd)
     before = pictures.contents(tmp_path)
@@ -51,7 +51,6 @@ def test_undo_and_redo_return_every_byte(tmp_path: Path) -> None:
     assert pictures.contents(tmp_path) == after
 
 
-@pytest.mark.usefixtures("both_ways")
 def test_a_picture_is_never_written_over(tmp_path: Path) -> None:
     picture = pictures.save(tmp_path / "a.png")
     before = pictures.contents(tmp_path)
@@ -61,8 +60,7 @@ def test_a_picture_is_never_written_over(tmp_path: Path) -> None:
     assert pictures.contents(tmp_path) == before
 
 
-@pytest.mark.usefixtures("both_ways")
-def test_what_another_program_wrote_is_left_alone(tmp_path: Path) -> None:
+def test_what_another_program_wrote_is_left_alone(edit: Edit, tmp_path: Path) -> None:
     records = folder_of(tmp_path, [b"a", b"b", None])
     (tmp_path / "p001.txt").write_bytes(b"theirs")
     (tmp_path / "p002.txt").write_bytes(b"theirs, too")
@@ -75,20 +73,20 @@ def test_what_another_program_wrote_is_left_alone(tmp_path: Path) -> None:
     assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"theirs now", b"theirs", b"theirs, too"]
 
 
-def test_a_caption_that_stays_the_same_is_not_written(tmp_path: Path) -> None:
+def test_a_caption_that_stays_the_same_is_not_written(edit: Edit, tmp_path: Path) -> None:
     records = folder_of(tmp_path, [b" a,  b \r\n", None])
     written = edit(records, lambda text: text)
     assert written == Written(changes=()) and (tmp_path / "p000.txt").read_bytes() == b" a,  b \r\n"
     assert not (tmp_path / "p001.txt").exists()
 
 
-def test_the_same_text_in_another_encoding_is_written_as_utf8(tmp_path: Path) -> None:
+def test_the_same_text_in_another_encoding_is_written_as_utf8(edit: Edit, tmp_path: Path) -> None:
     records = folder_of(tmp_path, [CHINESE.encode("gbk")])
     assert len(edit(records, lambda text: text).changes) == 1
     assert (tmp_path / "p000.txt").read_bytes() == CHINESE.encode()
 
 
-def test_two_pictures_with_one_caption_write_it_once(tmp_path: Path) -> None:
+def test_two_pictures_with_one_caption_write_it_once(edit: Edit, tmp_path: Path) -> None:
     pictures.save(tmp_path / "a.png")
     pictures.save(tmp_path / "a.jpg")
     (tmp_path / "a.txt").write_bytes(b"x")
@@ -96,8 +94,9 @@ def test_two_pictures_with_one_caption_write_it_once(tmp_path: Path) -> None:
     assert len(written.changes) == 1 and (tmp_path / "a.txt").read_bytes() == b"x, y"
 
 
-@pytest.mark.usefixtures("both_ways")
-def test_a_failure_in_the_middle_says_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_in_the_middle_says_what_was_written(
+    edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = folder_of(tmp_path, [b"a", b"b", b"c"])
     real = os.replace
 
@@ -118,9 +117,8 @@ def test_a_failure_in_the_middle_says_what_was_written(tmp_path: Path, monkeypat
     assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"A", b"b", b"c"]
 
 
-@pytest.mark.usefixtures("both_ways")
 def test_one_file_that_is_held_by_another_program_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = folder_of(tmp_path, [b"a", b"b", b"c"])
     real = os.replace
@@ -142,5 +140,5 @@ def test_one_file_that_is_held_by_another_program_does_not_stop_the_others(
 def test_progress_counts_up(tmp_path: Path) -> None:
     records = folder_of(tmp_path, [b"a"] * 550)
     heard: list[int] = []
-    write_captions(records, {record.path: "b" for record in records}, heard.append)
+    write_captions(records, {record.path: "b" for record in records}, heard.append, name="Edit", folder=tmp_path)
     assert heard == [250, 500]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,11 @@ from core.dataset.caption_edits import (
     Progress,
     Written,
     carry_out,
-    intend,
-    intend_again,
-    intend_back,
+    intend_turn,
     turn_journal,
+    write_captions,
 )
-from core.dataset.caption_journal import begin_journal
+from core.dataset.captions import tidy
 from core.dataset.records import ImageRecord
 
 MOST_AT_ONCE = 20
@@ -48,14 +47,12 @@ class Batch:
         return self.number > MOST_AT_ONCE
 
 
-def writing(name: str, records: Sequence[ImageRecord], texts: dict[Path, str], folder: Path) -> Work:
+def writing(name: str, records: Sequence[ImageRecord], texts: Mapping[Path, str], folder: Path) -> Work:
     """Write new captions, with a journal when there is more than one."""
 
     def work(ready: Ready, progress: Progress) -> Written:
-        intended = intend(records, texts)
-        if len(intended.changes) <= 1:
-            return carry_out(intended)
-        return carry_out(intended, begin_journal(name, folder, intended.changes), progress, ready)
+        tidied = {image: tidy(text) for image, text in texts.items()}
+        return write_captions(records, tidied, progress, name=name, folder=folder, ready=ready)
 
     return work
 
@@ -66,7 +63,7 @@ def turning(step: Step, *, back: bool) -> Work:
     def work(ready: Ready, progress: Progress) -> Written:
         if step.journal is not None:
             return turn_journal(step.journal, progress, back=back, ready=ready)
-        return carry_out(intend_back(step.captions) if back else intend_again(step.captions))
+        return carry_out(intend_turn(step.captions, back=back))
 
     return work
 
@@ -83,6 +80,7 @@ class CaptionWriter(QObject):
         super().__init__(background)
         self._background = background
         self._current: Batch | None = None
+        self._is_writing = False
         self._waiting: deque[tuple[Callable[[], Batch], Callable[[Done | Exception], object]]] = deque()
         self._progressed.connect(self._on_progress)
 
@@ -98,9 +96,18 @@ class CaptionWriter(QObject):
             batch: Called when its turn has come, because earlier ones change what is known of the pictures.
             then: Called with what was written, or with the reason why nothing was.
         """
-        if self.is_busy:
-            self._waiting.append((batch, then))
-            return
+        self._waiting.append((batch, then))
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and not self.is_busy and not self._is_writing:
+            self._is_writing = True
+            try:
+                self._begin(*self._waiting.popleft())
+            finally:
+                self._is_writing = False
+
+    def _begin(self, batch: Callable[[], Batch], then: Callable[[Done | Exception], object]) -> None:
         made = batch()
         if not made.is_large:
             result: Done | Exception
@@ -138,5 +145,4 @@ class CaptionWriter(QObject):
             then(result)
         finally:
             self.changed.emit("", 0, 0)
-            if self._waiting and not self.is_busy:
-                self.write(*self._waiting.popleft())
+            self._next()

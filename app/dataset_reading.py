@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.history import bytes_of_changes
 from core.dataset.caption_edits import Written, finish_journals
-from core.dataset.caption_journal import Journal, journals, remove_old_journals
+from core.dataset.caption_journal import Journal, journals
 from core.dataset.captions import decode_caption, read_caption
 from core.dataset.edits import Concept, Dataset, DatasetFile, dataset_file_of, dataset_of, load_dataset
 from core.dataset.records import ImageRecord, Scan
@@ -117,13 +117,13 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opene
         scan = scan_dataset(dataset, caption_extension=extension)
         return Opened(scan=scan, index=Index.of(scan))
     content, refusal, notice = _content_of(folder)
-    notice = notice or _finish(folder)
+    notice = " ".join(part for part in (notice, _finish(folder)) if part)
     scan = scan_dataset(dataset_of(content), caption_extension=extension)
     index = Index.of(scan)
     for place in index.folders:
         with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
             remove_left_overs(place)
-    earlier = [journal for journal in journals(folder) if journal.is_done and not journal.is_back]
+    earlier = [journal for journal in journals(folder) if journal.can_be_taken_back]
     return Opened(
         scan=scan,
         index=index,
@@ -136,18 +136,23 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opene
 
 def _finish(folder: Path) -> str:
     """Complete what was being written when Kiln ended, and say so; or why that is not possible."""
+    told = []
     try:
-        finished = finish_journals(folder)
-        remove_old_journals()
+        for journal in finish_journals(folder):
+            if journal.is_back:
+                text = tr(
+                    "Kiln ended while it was taking captions back ({name}). That is complete now.", name=journal.name
+                )
+            else:
+                text = tr(
+                    "Kiln ended while it was writing captions ({name}). That is complete now; Undo takes it back.",
+                    name=journal.name,
+                )
+            told.append(text)
     except (OSError, UserError) as error:
         known = explain(error)
-        return str(known or error)
-    if not finished:
-        return ""
-    return tr(
-        "Kiln ended while it was writing captions ({name}). That is complete now; Undo takes it back.",
-        name=finished[-1].name,
-    )
+        told.append(str(known or error))
+    return " ".join(told)
 
 
 def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:

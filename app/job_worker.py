@@ -6,6 +6,8 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from core.control import Command
 from core.events import (
+    CaptionsPlanned,
+    DownloadProgress,
     Event,
     Failed,
     Finished,
@@ -29,6 +31,8 @@ _SIGNALS: dict[type[Event], str] = {
     StageProgress: "stage_progress",
     Notice: "notice",
     PictureTagged: "picture_tagged",
+    CaptionsPlanned: "captions_planned",
+    DownloadProgress: "download_progress",
     PicturesMeasured: "pictures_measured",
     StepDone: "step_done",
     SampleReady: "sample_ready",
@@ -52,6 +56,8 @@ class JobWorker(QThread):
     stage_progress = Signal(object)
     notice = Signal(object)
     picture_tagged = Signal(object)
+    captions_planned = Signal(object)
+    download_progress = Signal(object)
     pictures_measured = Signal(object)
     step_done = Signal(object)
     sample_ready = Signal(object)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from app.tabs.params import ParamsTab
     from app.tabs.tagger import TaggerTab
     from app.tabs.training import TrainingTab
+    from app.widgets.models_dialog import ModelsDialog
+    from core.hub.catalog import ModelKind
 
 DEFAULT_SIZE = (1280, 800)
 MINIMUM_SIZE = (960, 600)
@@ -61,6 +63,7 @@ class MainWindow(QMainWindow):
         self._closing = False
         self._told_waiting: Path | None = None
         self.question: MessageDialog | None = None
+        self.models: ModelsDialog | None = None
         self.tagger: TaggerTab | None = None
         self.params: ParamsTab | None = None
         self.training: TrainingTab | None = None
@@ -82,6 +85,7 @@ class MainWindow(QMainWindow):
         self.dataset = DatasetTab(project, settings, make_run)
         self.dataset.tagger_requested.connect(lambda: self.show_page(TAGGER))
         self.dataset.params_requested.connect(lambda: self.show_page(PARAMS))
+        self.dataset.models_requested.connect(self.open_models)
         self._stack.addWidget(self.dataset)
         for _ in (TAGGER, PARAMS, TRAINING):
             self._stack.addWidget(QWidget())
@@ -130,6 +134,23 @@ class MainWindow(QMainWindow):
         assert self.training is not None
         self.training.start()
 
+    def open_models(self, kind: ModelKind) -> None:
+        """Show the models of a kind that can be downloaded."""
+        from app.widgets.models_dialog import ModelsDialog
+
+        if self.models is None:
+            self.models = ModelsDialog(self._make_run, self)
+            self.models.model_ready.connect(self._use_model)
+        self.models.show_kind(kind)
+
+    def _use_model(self, kind: ModelKind, folder: Path) -> None:
+        if kind in ("tagger", "captioner") and self.tagger is not None:
+            self.tagger.form.use_model(kind, folder)
+        elif kind == "base" and self.params is not None:
+            self.params.quick.use_base(folder)
+        elif kind == "detector":
+            self.dataset.doctor.check_again()
+
     def _build(self, index: int) -> None:
         if index == TAGGER and self.tagger is None:
             from app.tabs.tagger import TaggerTab
@@ -138,12 +159,14 @@ class MainWindow(QMainWindow):
             self.tagger.running_changed.connect(lambda running: self._on_running_changed(TAGGER, running))
             self.tagger.dataset_requested.connect(lambda: self.show_page(DATASET))
             self.tagger.params_requested.connect(lambda: self.show_page(PARAMS))
+            self.tagger.models_requested.connect(self.open_models)
             self._put(index, self.tagger)
         elif index == PARAMS and self.params is None:
             from app.tabs.params import ParamsTab
 
             self.params = ParamsTab(self._project, self._settings)
             self.params.start_requested.connect(self.start_training)
+            self.params.models_requested.connect(self.open_models)
             self._put(index, self.params)
         elif index == TRAINING and self.training is None:
             from app.tabs.training import TrainingTab
@@ -245,6 +268,8 @@ class MainWindow(QMainWindow):
             self._ask()
             return
         self._settings.set_value("window/geometry", self.saveGeometry())
+        if self.models is not None:
+            self.models.shut_down()
         self.dataset.shut_down()
         if self.tagger is not None:
             self.tagger.shut_down()
@@ -264,7 +289,7 @@ class MainWindow(QMainWindow):
             stop = tr("Stop and save")
         else:
             heading = tr("Pictures are being tagged.")
-            text = tr("Captions written so far stay; tagging again does the rest.")
+            text = tr("Nothing is written yet; the next run goes on from here.")
             stop = tr("Stop and close")
         self.question = MessageDialog("info", "accent", heading, text, self)
         self.question.add_button("force", tr("Force stop"), "danger")

@@ -25,11 +25,11 @@ from app.dataset_reading import (
 )
 from app.decisions import Decisions, View
 from app.folder_watch import FolderWatch
-from app.history import History, Step, bytes_of_changes
+from app.history import History, Step
 from core.config import TrainConfig, validated, with_values
-from core.dataset.caption_edits import carry_out, intend
-from core.dataset.caption_journal import read_journal
-from core.dataset.captions import CaptionChange, tidy
+from core.dataset.caption_edits import Written, carry_out, intend
+from core.dataset.caption_journal import DamagedJournalError
+from core.dataset.captions import tidy
 from core.dataset.edits import (
     UNTOUCHED,
     Concept,
@@ -381,7 +381,11 @@ class Project(QObject):
         return not (done.written.foreign or done.written.failed)
 
     def edit_captions(
-        self, name: str, texts: Mapping[Path, str], pictures: Mapping[Path, PictureEdits] | None = None
+        self,
+        name: str,
+        texts: Mapping[Path, str],
+        pictures: Mapping[Path, PictureEdits] | None = None,
+        then: Callable[[Written | None], object] | None = None,
     ) -> None:
         """Write the captions of many pictures as one step; beside the window when there are many.
 
@@ -389,20 +393,26 @@ class Project(QObject):
             name: What the user did, for undo.
             texts: New caption of each picture.
             pictures: Decisions that belong to the same step.
+            then: Called at the end with what was written, or with None when nothing could be touched.
         """
         decided = self._differing(pictures or {})
-        if decided and self._is_refused():
-            return
-        if self._scan is None:
+        if self._scan is None or (decided and self._is_refused()):
+            if then is not None:
+                then(None)
             return
         folder = self._scan.folder
 
         def batch() -> Batch:
             records = [record for image in texts if (record := self.record(image)) is not None]
-            tidied = {image: tidy(text) for image, text in texts.items()}
-            return Batch(name=name, number=len(records), records=records, work=writing(name, records, tidied, folder))
+            return Batch(name=name, number=len(records), records=records, work=writing(name, records, texts, folder))
 
-        self._write(batch, lambda done: self._keep_written(name, done, folder, decided))
+        def end(result: Done | Exception) -> None:
+            if isinstance(result, Done):
+                self._keep_written(name, result, folder, decided)
+            if then is not None:
+                then(result.written if isinstance(result, Done) else None)
+
+        self._write(batch, end)
 
     def waits_for_captions(self, act: Callable[[], object]) -> bool:
         """Whether captions are being written beside the window, so that a job would read old ones.
@@ -451,51 +461,36 @@ class Project(QObject):
             records = self._scan.records if self._scan and step.num_captions else ()
             return Batch(name=step.name, number=step.num_captions, records=records, work=turning(step, back=back))
 
-        self._write(batch, lambda done: self._take_turn(step, done, folder, back=back))
+        self._write(batch, lambda result: self._take_turn(step, result, folder, back=back))
 
-    def _take_turn(self, step: Step, done: Done | None, folder: Path | None, *, back: bool) -> None:
-        """Sort what was turned to the one side, and captions that could not be written to the other."""
+    def _take_turn(self, step: Step, result: Done | Exception, folder: Path | None, *, back: bool) -> None:
+        """Put the step to the other side, or back where it was when captions could not be written."""
+        if isinstance(result, Done):
+            self._take_written(result)
+        if folder != self.folder:
+            return  # The history is that of another dataset by now.
         turned_put, rest_put = self._history.put_undone, self._history.put_done
         if not back:
             turned_put, rest_put = rest_put, turned_put
-        if done is None:
-            if folder == self.folder:
-                rest_put(step)  # Nothing was touched: it can be tried again.
+        if isinstance(result, Exception) or result.written.failed:
+            if not isinstance(result, DamagedJournalError):  # That one would stand in the way of all earlier ones.
+                rest_put(step)
+            self.history_changed.emit()
             return
-        self._take_written(done)
-        if folder != self.folder:
-            return  # The history is that of another dataset by now.
-        if failed := set(done.written.failed):
-            captions = read_journal(step.journal) if step.journal else step.captions
-            rest = tuple(change for change in captions if change.path in failed)
-            rest_put(Step(name=step.name, captions=rest, num_bytes=bytes_of_changes(rest)))
-        if step.journal or done.written.changes or not failed:
-            turned_put(step)
+        turned_put(step)
         self.history_changed.emit()
         if step.pictures:
             self._use_edits({image: pair[0 if back else 1] for image, pair in step.pictures.items()})
         if step.concepts is not None:
             self._use_concepts(step.concepts[0 if back else 1])
 
-    def note_captions(self, name: str, changes: Sequence[CaptionChange]) -> None:
-        """Let captions that a job wrote be taken back like everything else.
-
-        Args:
-            name: What the user did, for undo.
-            changes: What the job wrote.
-        """
-        if changes:
-            step = Step(name=name, captions=tuple(changes), num_bytes=bytes_of_changes(changes))
-            self._history.add(step)
-            self.history_changed.emit()
-
     def reload_captions(self, images: Sequence[Path]) -> None:
         """Read the captions of some pictures from disk again, after something wrote them."""
         known = (self.record(image) for image in images)
         self._replace_records([read_again(record) for record in known if record is not None])
 
-    def _write(self, batch: Callable[[], Batch], then: Callable[[Done | None], object]) -> None:
-        """Write captions, one batch after the other; `then` gets None when nothing could be touched."""
+    def _write(self, batch: Callable[[], Batch], then: Callable[[Done | Exception], object]) -> None:
+        """Write captions, one batch after the other; `then` gets the reason when that went wrong, which is told."""
 
         def begin() -> Batch:
             self._num_writes += 1
@@ -512,20 +507,18 @@ class Project(QObject):
             if isinstance(result, Exception):
                 self.tell(result)
                 self.rescan()  # Captions may be shown that never came to the disk.
-            then(None if isinstance(result, Exception) else result)
+            then(result)
 
         self._writer.write(begin, end)
 
     def _keep_written(
         self,
         name: str,
-        done: Done | None,
+        done: Done,
         folder: Path | None,
         decided: Mapping[Path, tuple[PictureEdits, PictureEdits]] | None = None,
     ) -> None:
         """Take up what was written, and what was decided with it, as a step that can be taken back."""
-        if done is None:
-            return
         self._take_written(done)
         if folder != self.folder:
             return  # The history is that of another dataset by now.

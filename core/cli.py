@@ -1,6 +1,6 @@
 """The command line: the same jobs as the window, with progress on a terminal and JSON lines in a pipe.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but for some pictures, 130 stopped.
 """
 
 from __future__ import annotations
@@ -14,38 +14,24 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, get_args
 
 from core import __version__
+from core.cli_prepare import add_prepare, prepare_job
+from core.cli_tag import add_download, add_tag, download_job, list_models, tag_job, undo
+from core.cli_words import Parser, WrongUseError, as_wrong_use, checked, here
 from core.config import TrainConfig, load_config, validated, with_values
 from core.config.fields import field_specs
-from core.config.toml import with_home
 from core.console import Reporter
 from core.control import Control
-from core.dataset.edits import Fit
-from core.dataset.fitting import CROP_SHAPES, Edge
 from core.errors import UserError
 from core.events import Event, Failed, Finished
-from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TagJob, TagOptions, TrainJob, failure, run_to_end
+from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TrainJob, failure, run_to_end
 from core.processes import is_main_process
 from core.runner import log_file
 from core.text import tr
 
-DONE, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USE, PARTLY, STOPPED = 0, 1, 2, 3, 130
 LAUNCHER_VERBS = ("doctor", "test", "setup", "install-desktop")
-
-
-class WrongUseError(UserError):
-    """The command line itself is wrong, not what it works on."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise WrongUseError(
-            "{message}.",
-            remedy="Add --help to see what there is.",
-            message=message[0].upper() + message[1:].rstrip("."),
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from core.demo_run import demo
 
             return _follow(lambda control: demo(options.output, control), reporter)
+        if options.verb == "tag" and options.undo:
+            return _follow(lambda control: undo(options.folder, control), reporter)
+        if options.verb == "download" and options.list:
+            list_models(options.to)
+            return DONE
         job = _job(options, changes)
         if isinstance(job, PrepareJob) and options.check:
             return _check(job, reporter)
@@ -94,7 +85,7 @@ def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job
                     control.ask("stop")
                     _write_to_nobody()
                 if isinstance(event, Finished):
-                    code = STOPPED if event.stopped else DONE
+                    code = STOPPED if event.stopped else PARTLY if event.num_failed else DONE
                 if isinstance(event, Failed) and has_begun and isinstance(job, TrainJob):
                     _log(job, event)
                 has_begun = True
@@ -182,13 +173,15 @@ def _launcher(words: list[str]) -> int:
 def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     """The verb's own options, and the changes to the configuration given as `--section.key value`."""
     own, changes = _split_changes(words)
-    parser = _Parser(
+    parser = Parser(
         prog="kiln",
         description=tr("Kiln trains a LoRA from a folder of pictures. Without a command it opens its window."),
         epilog=tr(
             "quick, train and resume also take every setting as --section.key VALUE, e.g. --network.rank 8. "
             "setup, doctor, test and install-desktop look after the installation."
-        ),
+        )
+        + " "
+        + tr("Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but for some pictures, 130 stopped."),
     )
     parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))
@@ -203,38 +196,9 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     train.add_argument("config", type=Path, metavar="CONFIG.toml")
     resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
     resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
-    tag = verbs.add_parser("tag", help=tr("write a caption beside every picture"))
-    tag.add_argument("folder", type=Path, metavar="FOLDER")
-    tag.add_argument("--tagger", type=Path, default=Path(), metavar="DIR")
-    tag.add_argument("--threshold", type=float, default=TagOptions().threshold)
-    tag.add_argument("--character-threshold", type=float, default=TagOptions().character_threshold)
-    tag.add_argument("--trigger", default="", metavar="WORD")
-    tag.add_argument("--exclude", default="", metavar="TAGS", help=tr("tags that are never written, with commas"))
-    tag.add_argument("--on-existing", choices=("keep", "replace", "append", "prepend"), default="keep")
-    prepare = verbs.add_parser("prepare", help=tr("check a folder of pictures, or write fitted copies to a new folder"))
-    prepare.add_argument("folder", type=Path, metavar="FOLDER")
-    task = prepare.add_mutually_exclusive_group(required=True)
-    task.add_argument("--check", action="store_true", help=tr("say what is wrong with the pictures and captions"))
-    task.add_argument("--export", type=Path, metavar="DIR", help=tr("new folder for the fitted copies"))
-    prepare.add_argument(
-        "--size", type=_pixels, default=512, metavar="PIXELS", help=tr("side of the square, 64 to 4096")
-    )
-    prepare.add_argument(
-        "--fit",
-        choices=get_args(Fit),
-        default="buckets",
-        help=tr("keep the shape, crop around the subject, crop from the middle, or pad"),
-    )
-    prepare.add_argument(
-        "--shape", choices=CROP_SHAPES, default="1:1", metavar="W:H", help=tr("shape for smart, crop and pad")
-    )
-    prepare.add_argument(
-        "--edge", choices=get_args(Edge), default="blur", help=tr("what is filled in around padded pictures")
-    )
-    prepare.add_argument(
-        "--format", choices=("png", "jpg", "webp"), default="png", help=tr("file format of the copies")
-    )
-    prepare.add_argument("--edits", type=Path, default=Path(), metavar="FILE", help=tr("dataset file with decisions"))
+    add_tag(verbs)
+    add_download(verbs)
+    add_prepare(verbs)
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE")
@@ -251,15 +215,9 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     options = parser.parse_args(own)
     if changes and options.verb not in ("quick", "train", "resume"):
         raise WrongUseError("{verb} takes no settings.", remedy="Add --help to see what there is.", verb=options.verb)
+    if options.verb == "tag" and options.undo and sum(word != "--" for word in own) > 3:
+        raise WrongUseError("--undo takes no other options.", remedy="Write: kiln tag FOLDER --undo")
     return options, changes
-
-
-def _pixels(text: str) -> int:
-    """A size within what a copy may have; argparse makes a sentence of the error."""
-    size = int(text)
-    if not 64 <= size <= 4096:
-        raise argparse.ArgumentTypeError(tr("{size} pixels are not possible; from 64 to 4096 are", size=size))
-    return size
 
 
 def _split_changes(words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -283,56 +241,34 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
     if options.verb == "quick":
         return _quick(options, changes)
     if options.verb == "train":
-        return TrainJob(config=_changed(load_config(_here(options.config)), changes))
+        return TrainJob(config=_changed(load_config(here(options.config)), changes))
     if options.verb == "resume":
         from core.run_folder import RunFolder
 
-        run = RunFolder.find(_here(options.run))
+        run = RunFolder.find(here(options.run))
         return TrainJob(config=_changed(run.continued_config(), changes), resume=True)
-    with _checked():
+    with checked():
         if options.verb == "tag":
-            return TagJob(
-                folder=_here(options.folder),
-                options=TagOptions(
-                    tagger=_here_or_none(options.tagger),
-                    threshold=options.threshold,
-                    character_threshold=options.character_threshold,
-                    trigger_word=options.trigger,
-                    exclude=tuple(tag.strip() for tag in options.exclude.split(",") if tag.strip()),
-                    on_existing=options.on_existing,
-                ),
-            )
+            return tag_job(options)
+        if options.verb == "download":
+            return download_job(options)
         if options.verb == "prepare":
-            return _prepare(options)
+            return prepare_job(options)
         return _sample(options)
-
-
-def _prepare(options: argparse.Namespace) -> PrepareJob:
-    return PrepareJob(
-        folder=_here(options.folder),
-        edits=_here_or_none(options.edits),
-        target=_here(options.export or Path()),
-        resolution=options.size,
-        fit=options.fit,
-        bucket_step=64 if options.size >= 512 else 16,
-        crop_shape=options.shape,
-        edge=options.edge,
-        format=options.format,
-    )
 
 
 def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
     from core.dataset.scan import scan_folder
     from core.quick import quick_config
 
-    pictures = _here(options.pictures)
-    with _checked():
+    pictures = here(options.pictures)
+    with checked():
         config = quick_config(
             base=_base(options.base),
             pictures=pictures,
             epochs=options.epochs,
             name=options.name,
-            output=_here(options.output) if options.output else None,
+            output=here(options.output) if options.output else None,
             seed=options.seed,
             scan=scan_folder(pictures),
         )
@@ -356,33 +292,11 @@ def _sample(options: argparse.Namespace) -> SampleJob:
     }
     return SampleJob(
         base=base.path,
-        lora=_here(options.lora) if options.lora else None,
+        lora=here(options.lora) if options.lora else None,
         strength=options.strength,
-        target=_here(options.output),
+        target=here(options.output),
         sampling=validated({"sampling": sampling}).sampling,
     )
-
-
-@contextlib.contextmanager
-def _checked() -> Iterator[None]:
-    """Turn a value out of range into a sentence about the option."""
-    from pydantic import ValidationError
-
-    try:
-        yield
-    except UserError as error:
-        if isinstance(error.__cause__, ValidationError):
-            raise _wrong_use(error) from error
-        raise
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise WrongUseError(
-            "{option} cannot be {value}.",
-            remedy="{rule}.",
-            option=".".join(str(part) for part in problem["loc"]),
-            value=repr(problem.get("input")),
-            rule=problem["msg"],
-        ) from error
 
 
 def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
@@ -399,31 +313,17 @@ def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
         elif key == "model.base" and text:
             values[key] = _base(Path(text))
         else:
-            values[key] = _here(Path(text)) if kind == "path" and text else text
+            values[key] = here(Path(text)) if kind == "path" and text else text
     try:
         return with_values(config, values)
     except UserError as error:
-        raise _wrong_use(error) from error
-
-
-def _wrong_use(error: UserError) -> WrongUseError:
-    return WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy)
+        raise as_wrong_use(error) from error
 
 
 def _base(path: Path) -> Path:
     from core.paths import STARTER_MODEL
 
-    return STARTER_MODEL if str(path) == "starter" else _here(path)
-
-
-def _here(path: Path) -> Path:
-    """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
-    return Path(os.path.abspath(with_home(path)))  # noqa: PTH100 - takes `..` out without following links
-
-
-def _here_or_none(path: Path) -> Path:
-    """As `_here`; `Path()` stands for nothing given."""
-    return _here(path) if path != Path() else path
+    return STARTER_MODEL if str(path) == "starter" else here(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 import time
 
 from core.events import (
+    CaptionsPlanned,
+    DownloadProgress,
     Event,
     Failed,
     Finished,
@@ -32,7 +34,11 @@ def stage_title(stage: Stage) -> str:
         "scan": tr("Looking at the pictures"),
         "check": tr("Checking the pictures"),
         "prepare": tr("Fitting the pictures"),
-        "tag": tr("Writing captions"),
+        "connect": tr("Asking the source"),
+        "download": tr("Downloading"),
+        "verify": tr("Checking what came"),
+        "tag": tr("Looking at the pictures"),
+        "write": tr("Writing captions"),
         "load": tr("Loading the model"),
         "cache": tr("Encoding the pictures"),
         "train": tr("Training"),
@@ -86,6 +92,8 @@ class Reporter:
                 spent = time.monotonic() - self._began
                 left = tr("{time} left", time=duration(spent / event.done * (event.total - event.done)))
             self._update(f"{stage_title(event.stage)}  {_bar(event.done, event.total)}  {left}")
+        elif isinstance(event, DownloadProgress):
+            self._update(f"{event.file}  {_megabytes(event)}")
         elif isinstance(event, StepDone):
             self._step(event)
         elif isinstance(event, Failed):
@@ -93,6 +101,8 @@ class Reporter:
             if event.detail and not event.known:
                 print(event.detail, file=sys.stderr)
         elif text := _sentence(event):
+            if isinstance(event, PictureTagged):
+                self._erase()
             self.say(text)
 
     def _step(self, event: StepDone) -> None:
@@ -124,6 +134,12 @@ class Reporter:
         print("\r\033[K" + text[:width], end="", flush=True)
         self._is_open = True
 
+    def _erase(self) -> None:
+        """Take the bar away: it comes again below, and there would be one above each of many lines."""
+        if self._is_open:
+            print("\r\033[K", end="")
+            self._is_open = False
+
     def _close(self) -> None:
         if self._is_open:
             print()
@@ -142,15 +158,26 @@ def _sentence(event: Event) -> str:
     if isinstance(event, Notice):
         mark = "!" if event.level == "warning" else "·"
         return f"{mark} {event.image.name}: {event.message}" if event.image else f"{mark} {event.message}"
-    if isinstance(event, PictureTagged) and event.written:
+    if isinstance(event, PictureTagged) and event.outcome in ("new", "changed"):
         return f"  {event.image.name}: {event.caption}"
+    if isinstance(event, CaptionsPlanned):
+        return "· " + tr(
+            "Captions: {new} new, {changed} changed, {unchanged} the same, {kept} kept; failed: {failed}.",
+            new=event.new,
+            changed=event.changed,
+            unchanged=event.unchanged,
+            kept=event.kept,
+            failed=event.failed,
+        )
     if isinstance(event, SampleReady):
         return f"  {event.image}"
     if isinstance(event, LoraSaved):
         return f"✓ {event.path} ({event.size_bytes / 1e6:.1f} MB)"
     if isinstance(event, Finished):
         how = tr("Stopped, work saved") if event.stopped else tr("Done")
-        return f"✓ {how} ({duration(event.elapsed_s)}) {event.output or ''}".rstrip()
+        if event.num_failed:
+            how += ", " + tr("but {number} failed", number=event.num_failed)
+        return f"{'!' if event.num_failed else '✓'} {how} ({duration(event.elapsed_s)}) {event.output or ''}".rstrip()
     return ""
 
 
@@ -159,3 +186,15 @@ def _bar(done: int, total: int | None, width: int = 24) -> str:
         return str(done)
     filled = width * done // total
     return f"{'█' * filled}{'░' * (width - filled)} {done}/{total}"
+
+
+def _megabytes(event: DownloadProgress) -> str:
+    """A bar, how much of how much, how fast, and how long it will take."""
+    done, total = event.done_bytes, event.total_bytes
+    bar = _bar(done, total).partition(" ")[0] + " " if total else ""
+    text = f"{bar}{done / 1e6:,.1f}/{total / 1e6:,.1f} MB" if total else f"{done / 1e6:,.1f} MB"
+    if event.bytes_per_s:
+        text += f"  {event.bytes_per_s / 1e6:,.1f} MB/s"
+        if total:
+            text += "  " + tr("{time} left", time=duration((total - done) / event.bytes_per_s))
+    return text

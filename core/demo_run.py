@@ -15,8 +15,9 @@ from core.demo import DemoFacts, copy_demo, demo_config, demo_facts
 from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
-from core.jobs import Job, PrepareJob, TagJob, TagOptions, TrainJob, failure, run_to_end
+from core.jobs import Job, PrepareJob, TagJob, TrainJob, failure, run_to_end
 from core.paths import STARTER_MODEL, STARTER_TAGGER, default_output_folder
+from core.tagging.options import TagOptions
 from core.text import tr
 
 if TYPE_CHECKING:
@@ -222,10 +223,9 @@ def trait_scores(pictures: Sequence[Image], traits: Sequence[str]) -> dict[str, 
     """The tagger's mean score of each trait over the pictures."""
     from core.tagging.base import load_tagger
 
-    scored = load_tagger(STARTER_TAGGER).tag(list(pictures))
     totals = dict.fromkeys(traits, 0.0)
-    for tags in scored:
-        for tag in tags:
+    for seen in load_tagger(STARTER_TAGGER).look(list(pictures)):
+        for tag in seen.tags:
             name = tag.name.replace("_", " ")
             if name in totals:
                 totals[name] += tag.score / len(pictures)

@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-Stage = Literal["scan", "check", "prepare", "tag", "load", "cache", "train", "sample", "save"]
+Stage = Literal[
+    "scan",
+    "check",
+    "prepare",
+    "connect",
+    "download",
+    "verify",
+    "tag",
+    "write",
+    "load",
+    "cache",
+    "train",
+    "sample",
+    "save",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +75,47 @@ class Notice:
     image: Path | None = None
 
 
+Outcome = Literal["new", "changed", "unchanged", "kept"]
+"""What a tagging run makes of a caption: there was none, it becomes another one, it is the same, it is left alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureTagged:
-    """A picture has its caption; `written` is False when an existing caption was kept."""
+    """A picture was looked at, and this is its caption; nothing is written before all of them are known.
+
+    `tags` are (name, score, category) of what the tagger saw above the thresholds, spelled as in its list; none of a
+    picture whose caption is kept unseen.
+    """
 
     kind: Literal["picture_tagged"] = "picture_tagged"
     image: Path
     caption: str
-    written: bool = True
+    outcome: Outcome
+    tags: tuple[tuple[str, float, str], ...] = ()
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionsPlanned:
+    """All pictures were looked at: so many captions are new, changed, unchanged or kept; so many pictures failed."""
+
+    kind: Literal["captions_planned"] = "captions_planned"
+    new: int
+    changed: int
+    unchanged: int
+    kept: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadProgress:
+    """So many bytes of a model are here. `bytes_per_s` is the speed of the last seconds, None while nothing comes."""
+
+    kind: Literal["download_progress"] = "download_progress"
+    file: str
+    done_bytes: int
+    total_bytes: int
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +175,17 @@ class StateSaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The job did what it was asked, or stopped when asked. `output` is the file or folder it made."""
+    """The job did what it was asked, or stopped when asked. `output` is the file or folder it made.
+
+    `num_failed` counts what it could not do while the rest went well: pictures that could not be read, captions that
+    could not be written.
+    """
 
     kind: Literal["finished"] = "finished"
     output: Path | None = None
     stopped: bool = False
     elapsed_s: float = 0.0
+    num_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +208,8 @@ Event = (
     | StageProgress
     | Notice
     | PictureTagged
+    | CaptionsPlanned
+    | DownloadProgress
     | PicturesMeasured
     | StepDone
     | SampleReady
@@ -175,7 +230,10 @@ def to_line(event: Event) -> str:
     end of a line.
     """
     values = {field.name: _to_json(getattr(event, field.name)) for field in dataclasses.fields(event)}
-    return json.dumps(values, allow_nan=False)
+    try:
+        return json.dumps(values, allow_nan=False)
+    except ValueError:  # Rare, and looking at every number of every event would take longer than writing it.
+        return json.dumps(_finite(values), allow_nan=False)
 
 
 def from_line(line: str) -> Event:
@@ -197,10 +255,17 @@ def from_line(line: str) -> Event:
 
 
 def _to_json(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _finite(value: object) -> object:
+    """The same with None for numbers that JSON has no word for, however deep."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_finite(item) for item in value]
     return value
 
 
@@ -213,5 +278,10 @@ def _from_json(value: Any, hint: Any) -> Any:
     if float in options:
         return float(value)
     if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if kinds[-1] is Ellipsis:
+            return tuple(_from_json(item, kinds[0]) for item in value)
+        if None in value:
+            return tuple(_from_json(item, kind) for item, kind in zip(value, kinds, strict=True))
         return tuple(value)
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -21,15 +22,30 @@ def replacing(path: Path) -> Iterator[Path]:
     The data is on disk before the rename, so that a power cut leaves the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path, mode = place_and_mode(path)
     # A short name of its own: the target's name may already be as long as the file system allows.
     temporary = path.with_name(f".kiln-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def place_and_mode(path: Path) -> tuple[Path, int | None]:
+    """Where a file must be replaced so that a link to it stays one, and the rights to keep; None for the usual ones."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            path = Path(os.path.realpath(path))
+            status = os.lstat(path)
+    except OSError:  # Not there yet, or a link to nothing.
+        return path, None
+    return path, None if sys.platform == "win32" else stat.S_IMODE(status.st_mode)
 
 
 def put_in_place(temporary: Path | str, path: Path) -> None:

@@ -1,7 +1,8 @@
-"""What the user can start: tag, prepare, train, sample. Each job is a frozen description and a generator of events."""
+"""What the user can start, from tagging to training. Each job is a frozen description and a generator of events."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, field_validator
 
-from core.config.base import Section, form
+from core.config.base import Section
 from core.config.model import SamplingConfig, TrainConfig
 from core.control import Control
 from core.dataset.caption_ending import no_picture_ending
@@ -18,52 +19,26 @@ from core.dataset.edits import Fit
 from core.dataset.fitting import Edge
 from core.errors import details, explain
 from core.events import Event, Failed, Finished
+from core.tagging.options import TagOptions
 from core.text import tr
 
 
-class TagOptions(Section):
-    """How a tagger writes captions."""
-
-    tagger: Path = Field(
-        Path(),
-        title="Tagger model",
-        description="A folder with model.onnx and selected_tags.csv; empty for the starter tagger.",
-        json_schema_extra=form(widget="folder"),
-    )
-    threshold: float = Field(
-        0.35, ge=0, le=1, title="Threshold", description="Tags with at least this score are written."
-    )
-    character_threshold: float = Field(
-        0.85,
-        ge=0,
-        le=1,
-        title="Threshold for characters",
-        description="Names of characters need at least this score.",
-        json_schema_extra=form(advanced=True),
-    )
-    trigger_word: str = Field("", title="Trigger word", description="Put in front of every caption.")
-    exclude: tuple[str, ...] = Field((), title="Leave out", description="Tags that are never written.")
-    replace_underscores: bool = Field(
-        True,
-        title="Spaces for underscores",
-        description="Write long hair, not long_hair.",
-        json_schema_extra=form(advanced=True),
-    )
-    on_existing: Literal["keep", "replace", "append", "prepend"] = Field(
-        "keep",
-        title="When a caption exists",
-        description="keep leaves it alone; replace writes the new tags; append and prepend add the new tags to it.",
-    )
-
-
 class TagJob(Section):
-    """Write a caption beside every picture of a folder."""
+    """Look at every picture of a folder and write its caption beside it; without `write` only look.
+
+    What the models saw is kept (`core.tagging.scores`), so that a second look costs nothing. `recursive` takes in all
+    sub-folders where `edits` names no dataset file that says otherwise. With `images` only these are looked at,
+    whatever their captions are.
+    """
 
     kind: Literal["tag"] = "tag"
     folder: Path
     edits: Path = Path()
+    images: tuple[Path, ...] = ()
     caption_extension: str = Field(".txt", pattern=r"^\.[A-Za-z0-9_]+$")
     options: TagOptions = TagOptions()
+    write: bool = True
+    recursive: bool = False
 
     _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
 
@@ -104,6 +79,15 @@ class CheckJob(Section):
     _no_picture_ending = field_validator("caption_extension")(no_picture_ending)
 
 
+class DownloadJob(Section):
+    """Get a model of the catalogue (`core.hub.catalog`) into the folder of models, or go on where it was cut off."""
+
+    kind: Literal["download"] = "download"
+    model: str
+    source: Literal["auto", "huggingface", "mirror", "modelscope"] = "auto"
+    folder: Path = Path()
+
+
 class TrainJob(Section):
     """Train a LoRA; with `resume`, continue the run of the same name from its last state."""
 
@@ -124,7 +108,7 @@ class SampleJob(Section):
     target: Path
 
 
-Job = Annotated[TagJob | PrepareJob | CheckJob | TrainJob | SampleJob, Field(discriminator="kind")]
+Job = Annotated[TagJob | PrepareJob | CheckJob | DownloadJob | TrainJob | SampleJob, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)
 
 
@@ -156,6 +140,10 @@ def run_job(job: Job, control: Control) -> Iterator[Event]:
         from core.dataset.checking import check_folder
 
         yield from check_folder(job, control)
+    elif isinstance(job, DownloadJob):
+        from core.hub.job import download_model
+
+        yield from download_model(job, control)
     elif isinstance(job, TrainJob):
         from core.training.job import train
 
@@ -172,9 +160,7 @@ def run_to_end(job: Job, control: Control) -> Iterator[Event]:
     try:
         for event in run_job(job, control):
             if isinstance(event, Finished):
-                event = Finished(
-                    output=event.output, stopped=event.stopped, elapsed_s=event.elapsed_s or time.monotonic() - started
-                )
+                event = dataclasses.replace(event, elapsed_s=event.elapsed_s or time.monotonic() - started)
             yield event
     except Exception as error:  # The border of a job: whatever happens is told, in words or with its traceback.
         yield failure(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -18,12 +19,14 @@ def only_run(folder: Path) -> Iterator[None]:
 
     Raises:
         UserError: Another process holds it: the run is still going on.
-        OSError: The folder cannot be written.
+        OSError: The folder cannot be written, or its disk cannot lock files.
     """
     with (folder / ".lock").open("ab") as file:
         try:
             _lock(file.fileno())
         except OSError as error:
+            if error.errno not in _HELD:
+                raise
             raise UserError(
                 "The training in {folder} is still going on.",
                 remedy="Wait for its end, or stop it where it was started.",
@@ -33,11 +36,14 @@ def only_run(folder: Path) -> Iterator[None]:
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Lock an open file until it is closed. Returns whether no other process, and no other handle, has it locked."""
+    """Lock an open file until it is closed. Returns whether no other process, and no other handle, has it locked.
+
+    On a disk that knows no locks, as some in a network, nobody has.
+    """
     try:
         _lock(file.fileno())
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in _HELD
     return True
 
 
@@ -45,12 +51,12 @@ def is_running(folder: Path) -> bool:
     """Whether a process is at work on the run in this folder."""
     if not (folder / ".lock").is_file():
         return False
-    try:
-        with only_run(folder):
-            return False
-    except UserError:
-        return True
+    with (folder / ".lock").open("ab") as file:
+        return not try_lock(file)
 
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+"""What the system says of a lock that somebody holds; everything else is trouble with locks as such."""
 
 if sys.platform == "win32":
     import msvcrt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +35,16 @@ class BaseModel:
 
 
 def known_bases() -> list[BaseModel]:
-    """The base models that are there without asking, the starter model first."""
-    return [describe_base(STARTER_MODEL)] if STARTER_MODEL.is_dir() else []
+    """The base models that are there without asking: the starter model, then those that were downloaded."""
+    from core.hub.catalog import folder_of, is_here, known_models
+
+    starter = [describe_base(STARTER_MODEL)] if STARTER_MODEL.is_dir() else []
+    downloaded = []
+    for card in known_models("base"):
+        if is_here(card):
+            with contextlib.suppress(UserError, OSError):  # Changed since: it is told when that folder is chosen.
+                downloaded.append(dataclasses.replace(describe_base(folder_of(card)), title=card.title))
+    return starter + downloaded
 
 
 def describe_base(path: Path) -> BaseModel:

@@ -1,10 +1,12 @@
-"""Taggers in the WD14 contract with random weights: tiny ones for tests, a full-size one for benchmarks."""
+"""Taggers of every kind with random weights: tiny ones for tests, a full-size one for benchmarks."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,6 +88,57 @@ def tiny_tagger(
     return folder
 
 
+# As in tag_mapping.json, with a number that stands for nothing.
+CL_TAGS: dict[int, tuple[str, str]] = {
+    0: ("general", "Rating"),
+    1: ("explicit", "Rating"),
+    2: ("1girl", "General"),
+    3: ("long_hair", "General"),
+    5: ("hatsune_miku", "Character"),
+    6: ("vocaloid", "Copyright"),
+    7: ("some_artist", "Artist"),
+    8: ("highres", "Meta"),
+    9: ("best_quality", "Quality"),
+    10: ("novelai", "Model"),
+    11: ("新しい_tag", "Era"),
+}
+
+
+def write_mapping(path: Path, tags: Mapping[int, tuple[str, str]] = CL_TAGS, *, old: bool = False) -> None:
+    """A tag_mapping.json, in the form with one entry per number or in the `old` one with two tables."""
+    if old:
+        mapping: object = {
+            "idx_to_tag": {str(index): name for index, (name, _) in tags.items()},
+            "tag_to_category": dict(tags.values()),
+        }
+    else:
+        mapping = {str(index): {"tag": name, "category": category} for index, (name, category) in tags.items()}
+    path.write_text(json.dumps(mapping, ensure_ascii=False), encoding="utf-8")
+
+
+def tiny_cl_tagger(
+    folder: Path, *, size: int = 24, old: bool = False, model: str = "model.onnx", half: bool = False
+) -> Path:
+    """A folder in the form of cl_tagger; its logits depend on every pixel and on the channel that it is in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs, features = max(CL_TAGS) + 1, 3 * size * size
+    random = np.random.default_rng(5)
+    weights = random.normal(0, 3 / np.sqrt(features), (features, outputs))
+    weights += random.normal(0, 8, (3, 1, outputs)).repeat(size * size, axis=1).reshape(features, outputs) / features
+    number, kind = (np.float16, TensorProto.FLOAT16) if half else (np.float32, TensorProto.FLOAT)
+    constants = [
+        numpy_helper.from_array(weights.astype(number), "weights"),
+        numpy_helper.from_array(np.array([0, -1], np.int64), "how"),
+    ]
+    nodes = [
+        helper.make_node("Reshape", ["input", "how"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["output"]),
+    ]
+    _save(folder / model, nodes, constants, ["batch", 3, size, size], ["batch", outputs], kind)
+    write_mapping(folder / "tag_mapping.json", old=old)
+    return folder
+
+
 def vit_tagger(folder: Path, *, size: int = 448, width: int = 768, depth: int = 12, num_tags: int = 9000) -> Path:
     """A vision transformer (ViT-B/16 by default) with random weights, about as much work as a published WD tagger."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,13 +195,114 @@ def _save(
     constants: list[onnx.TensorProto],
     takes: Sequence[int | str],
     gives: Sequence[int | str],
+    kind: int = TensorProto.FLOAT,
 ) -> None:
     graph = helper.make_graph(
         nodes,
         "tagger",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, takes)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, gives)],
+        [helper.make_tensor_value_info("input", kind, takes)],
+        [helper.make_tensor_value_info("output", kind, gives)],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     path.write_bytes(model.SerializeToString())
+
+
+# --- sentence models ------------------------------------------------------------------------------------------------
+
+
+def tiny_blip(folder: Path, *, seed: int = 0) -> Path:
+    """A BLIP of a few thousand weights with a vocabulary of a few words."""
+    import transformers
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    words = ["a", "girl", "with", "long", "hair", "stands", "in", "front", "of", "the", "sea", "and", "smiles"]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", *dict.fromkeys(words)]
+    tokenizer = transformers.BertTokenizer(
+        vocab={name: index for index, name in enumerate(names)}, additional_special_tokens=["[DEC]"]
+    )
+    layers = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "projection_dim": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text = {"encoder_hidden_size": 16, "max_position_embeddings": 128, "vocab_size": len(names)}
+    tokens = {"pad_token_id": 0, "eos_token_id": 3, "sep_token_id": 3, "bos_token_id": 5}
+    config = transformers.BlipConfig(
+        text_config=layers | text | tokens,
+        vision_config=layers | {"image_size": 32, "patch_size": 16, "initializer_range": 0.02},
+        projection_dim=16,
+        image_text_hidden_size=16,
+    )
+    _save_pretrained(transformers.BlipForConditionalGeneration, config, folder, seed)
+    pixels = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    transformers.BlipProcessor(pixels, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def tiny_florence(folder: Path, *, seed: int = 0) -> Path:
+    """A Florence-2 of a few thousand weights that writes letter by letter."""
+    import transformers
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<image>", *(chr(code) for code in range(33, 127)), "\u0120"]
+    tokenizer = transformers.BartTokenizer(
+        vocab={name: index for index, name in enumerate(names)},
+        merges=[],
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    config = transformers.Florence2Config(
+        text_config={
+            "model_type": "bart",
+            "vocab_size": len(names),
+            "d_model": 16,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "decoder_ffn_dim": 32,
+            "max_position_embeddings": 512,
+            "bos_token_id": 0,
+            "pad_token_id": 1,
+            "eos_token_id": 2,
+            "decoder_start_token_id": 2,
+            "forced_eos_token_id": 2,
+        },
+        vision_config={
+            "depths": [1, 1],
+            "patch_size": [7, 3],
+            "patch_stride": [4, 2],
+            "patch_padding": [3, 1],
+            "patch_prenorm": [False, True],
+            "embed_dim": [8, 16],
+            "num_heads": [2, 2],
+            "num_groups": [2, 2],
+            "window_size": 4,
+            "projection_dim": 16,
+            "max_position_embeddings": 20,
+            "drop_path_rate": 0.0,
+        },
+        image_token_id=4,
+    )
+    _save_pretrained(transformers.Florence2ForConditionalGeneration, config, folder, seed)
+    pixels = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)
+    pixels.image_seq_length = 17
+    transformers.Florence2Processor(pixels, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def _save_pretrained(cls: Any, config: Any, folder: Path, seed: int) -> None:
+    """A model with random weights, large enough that what it writes depends on the picture."""
+    import torch
+
+    torch.manual_seed(seed)
+    model = cls(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(12)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)

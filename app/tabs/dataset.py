@@ -29,6 +29,7 @@ from app.project import Project, demo_folder
 from app.scopes import Scopes
 from app.settings import Settings
 from app.tag_index import TagIndex
+from app.tagging_memory import remembered_options
 from app.widgets.caption_editor import CaptionEditor
 from app.widgets.card import button
 from app.widgets.dataset_header import DatasetHeader
@@ -36,7 +37,6 @@ from app.widgets.empty_state import Choice, EmptyState
 from app.widgets.filter_bar import FilterBar, Order
 from app.widgets.image_grid import MIN_CELL, ImageGrid
 from app.widgets.side_panel import SidePanel
-from app.widgets.tag_options import remembered_options
 from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
 from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord
@@ -62,6 +62,7 @@ class DatasetTab(QWidget):
 
     tagger_requested = Signal()
     params_requested = Signal()
+    models_requested = Signal(str)  # the kind of model to be downloaded
 
     def __init__(self, project: Project, settings: Settings, make_run: Callable[[Job], Run] = ChildRun) -> None:
         super().__init__()
@@ -228,6 +229,7 @@ class DatasetTab(QWidget):
 
         panel = FitPanel(self._project, self.plans)
         panel.filter_requested.connect(self.ask)
+        panel.models_requested.connect(self.models_requested)
         return panel
 
     def _make_numbers(self) -> QWidget:
@@ -637,6 +639,6 @@ class DatasetTab(QWidget):
 
 def _tags_of_tagger(folder: Path) -> tuple[str, ...]:
     from core.paths import STARTER_TAGGER
-    from core.tagging.wd14 import tag_list
+    from core.tagging.tag_files import tag_list
 
     return tag_list(folder if folder != Path() else STARTER_TAGGER)

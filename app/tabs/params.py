@@ -45,6 +45,7 @@ class ParamsTab(QWidget):
     """Quick form and full form edit the settings of the project; *Start training* asks the window for a run."""
 
     start_requested = Signal()
+    models_requested = Signal(str)  # the kind of model to be downloaded
 
     def __init__(self, project: Project, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -158,6 +159,7 @@ class ParamsTab(QWidget):
         project.records_changed.connect(self._refresh)
         project.scanning_changed.connect(self._refresh)
         self.quick.checked.connect(self._show_reason)
+        self.quick.base.more_requested.connect(lambda: self.models_requested.emit("base"))
         self.form.problems_changed.connect(self._show_reason)
         self.all_switch.toggled.connect(self._show_all)
         self.all_switch.clicked.connect(self._go_to_form)

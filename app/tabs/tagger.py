@@ -1,386 +1,258 @@
-"""Captions for the whole folder at one press, with progress, a way to stop and a way back."""
+"""Captions for the whole folder at one press; what will be written can be looked at before, and taken back after."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from app import theme
-from app.background import Background
-from app.job_worker import JobWorker
+from app import icons, theme
 from app.project import Project
 from app.settings import Settings
-from app.widgets.card import Card, PathLabel, button, label, set_kind, set_role
+from app.tagging import Tagging
+from app.widgets.card import Card, PathLabel, button, label
 from app.widgets.empty_state import EmptyState
-from app.widgets.item_models import is_captioned
-from app.widgets.tag_feed import FeedEntry, TagFeed
 from app.widgets.tag_options import TagOptionsForm
+from app.widgets.tagger_action import TaggerAction
+from app.widgets.tagger_columns import TRIGGER, TaggerColumns
+from app.widgets.tagger_counts import OutcomeCounts
+from app.widgets.tagger_list import ResultList
+from app.widgets.tagger_preview import TaggerPreview
 from app.widgets.thumbnails import ThumbnailLoader
-from app.wording import duration_text
-from core.dataset.captions import CaptionChange
-from core.dataset.records import ImageRecord, Scan
-from core.events import Failed, Finished, Notice, PictureTagged, StageProgress, StageStarted
-from core.jobs import Job, TagJob, TagOptions
+from core.jobs import Job
 from core.runner import Run
 from core.text import tr
 
 if TYPE_CHECKING:
-    from core.tagging.backup import Undone
-
-OPTIONS_WIDTH = 340
-MANY = 1000
-"""With more pictures than these the page is brought up to date when somebody looks at it."""
-CLOCK_STEP_S = 0.1  # File systems note times more coarsely than the clock.
+    from app.widgets.tagger_traits import TaggerTraits
 
 
 class TaggerTab(QWidget):
-    """One button, its options, and the captions as they come."""
+    """One button, its options, and all pictures with what becomes of their captions."""
 
     running_changed = Signal(bool)
     dataset_requested = Signal()
     params_requested = Signal()
+    models_requested = Signal(str)  # the kind of model to be downloaded
 
     def __init__(self, project: Project, settings: Settings, make_run: Callable[[Job], Run]) -> None:
         super().__init__()
         self._project = project
-        self._make_run = make_run
-        self.worker: JobWorker | None = None
-        self._background = Background(self)
-        self._progress: StageProgress | None = None
-        self._stage = ""
-        self._is_stopping = False
         self._is_stale = False
-        self._started_at = 0.0
-        self._result: Finished | Failed | None = None
-        self._backup: Path | None = None
-        self._told: str = ""
+        self._listed: tuple[object, ...] = ()
+        self.tagging = Tagging(project, make_run, self)
         self.loader = ThumbnailLoader(num_threads=1, parent=self)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._build_closed())
-        self._pages.addWidget(self._build_open(project, settings))
+        self._pages.addWidget(self._build_open(settings))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
-        project.folder_changed.connect(self._on_folder_changed)
-        project.records_changed.connect(self._show)
-        project.captions_changed.connect(lambda _images: None if self.is_running else self._show())
+        self._connect()
         settings.language_changed.connect(self.retranslate)
+        self.tagging.set_options(self.form.options())
         self.retranslate()
 
     # Building
 
     def _build_closed(self) -> QWidget:
         self.closed = EmptyState("tagger")
-        self._to_dataset = button(kind="primary")
-        self._to_dataset.setMaximumWidth(260)
-        self._to_dataset.clicked.connect(self.dataset_requested)
-        self.closed.add(self._to_dataset)
+        self.to_dataset_button = button(kind="primary")
+        self.to_dataset_button.setMaximumWidth(260)
+        self.to_dataset_button.clicked.connect(self.dataset_requested)
+        self.closed.add(self.to_dataset_button)
         return self.closed
 
-    def _build_open(self, project: Project, settings: Settings) -> QWidget:
+    def _build_open(self, settings: Settings) -> QWidget:
         self._title = label(role="title")
         self._path = PathLabel()
         self._path.setProperty("role", "muted")
+        self.keys_button = QToolButton()
+        icons.set_icon(self.keys_button, "keyboard", 18)
+        self.keys_button.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.keys_button.clicked.connect(self.show_keys)
         header = QHBoxLayout()
         header.setSpacing(theme.SPACE_M)
         header.addWidget(self._title)
         header.addWidget(self._path, 1)
-        self.form = TagOptionsForm(project, settings)
-        self.form.changed.connect(self._show)
-        self.form.setFixedWidth(OPTIONS_WIDTH)
-        self._list_card = Card()
-        self.feed = TagFeed(self.loader)
-        self._waiting = EmptyState("sparkles")
-        self._list_pages = QStackedWidget()
-        self._list_pages.addWidget(self._waiting)
-        self._list_pages.addWidget(self.feed)
-        self._list_card.body.addWidget(self._list_pages)
-        columns = QHBoxLayout()
-        columns.setSpacing(theme.SPACE_M)
-        columns.addWidget(self.form)
-        columns.addWidget(self._list_card, 1)
+        header.addWidget(self.keys_button)
+        self.form = TagOptionsForm(self._project, settings)
+        self.action = TaggerAction(self.tagging, self._project)
+        self.start_button = self.action.start_button
+        self.preview = TaggerPreview(self.tagging, self._project, self.loader)
+        self.columns = TaggerColumns(self.form, self._build_list(), self.preview, self._make_traits)
         content = QWidget()
         outer = QVBoxLayout(content)
         outer.setContentsMargins(theme.SPACE_XL, theme.SPACE_L, theme.SPACE_XL, theme.SPACE_L)
         outer.setSpacing(theme.SPACE_M)
         outer.addLayout(header)
-        outer.addWidget(self._build_action())
-        outer.addLayout(columns, 1)
+        outer.addWidget(self.action)
+        outer.addWidget(self.columns, 1)
         return content
 
-    def _build_action(self) -> Card:
-        self.start_button = button(kind="primary", icon="tagger", size=20)
-        self.start_button.setProperty("big", True)
-        self.start_button.clicked.connect(self.start)
-        self.cancel_button = button(kind="danger", icon="stop")
-        self.cancel_button.clicked.connect(self.request_stop)
-        self.undo_button = button(icon="undo")
-        self.undo_button.clicked.connect(self.undo)
-        self.next_button = button()
-        self.next_button.clicked.connect(self.params_requested)
-        self._headline = label(role="strong", wrap=True)
-        self._sentence = label(role="muted", wrap=True)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self._detail_button = button(kind="quiet", icon="chevron-down")
-        self._detail = label(role="small", wrap=True)
-        self._detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._detail.hide()
-        self._detail_button.clicked.connect(lambda: self._detail.setVisible(self._detail.isHidden()))
-        texts = QVBoxLayout()
-        texts.setSpacing(theme.SPACE_XS)
-        texts.addStretch(1)
-        texts.addWidget(self._headline)
-        texts.addWidget(self._sentence)
-        texts.addStretch(1)
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_M)
-        row.addWidget(self.start_button)
-        row.addLayout(texts, 1)
-        for widget in (self._detail_button, self.cancel_button, self.undo_button, self.next_button):
-            row.addWidget(widget)
+    def _build_list(self) -> Card:
+        self.counts = OutcomeCounts()
+        self.list = ResultList(self.loader, self.tagging.plan_of, self._caption_of)
+        self._nothing = EmptyState("image")
+        self._list_pages = QStackedWidget()
+        self._list_pages.addWidget(self.list)
+        self._list_pages.addWidget(self._nothing)
         card = Card()
-        card.body.addLayout(row)
-        card.body.addWidget(self.bar)
-        card.body.addWidget(self._detail)
+        card.body.addWidget(self.counts)
+        card.body.addWidget(self._list_pages, 1)
         return card
 
-    # Running
+    def _make_traits(self) -> QWidget:
+        from app.widgets.tagger_traits import TaggerTraits
+
+        made = TaggerTraits(self.tagging, self._project, self.form, self.list.current)
+        self.list.current_changed.connect(made.refresh)
+        return made
+
+    def _connect(self) -> None:
+        tagging, project = self.tagging, self._project
+        tagging.changed.connect(self._show)
+        tagging.running_changed.connect(self._on_running_changed)
+        tagging.picture_tagged.connect(self.list.show_newest)
+        project.records_changed.connect(self._show)
+        project.folder_changed.connect(self.loader.clear)
+        self.form.changed.connect(self._on_options_changed)
+        self.form.models_requested.connect(self.models_requested)
+        self.action.start_clicked.connect(self.start)
+        self.action.next_clicked.connect(self.params_requested)
+        self.counts.chosen.connect(lambda _outcome: self._show_list())
+        self.list.current_changed.connect(self.preview.set_image)
+        self.list.opened.connect(self.columns.show_picture)
+        self.preview.tag_toggled.connect(self.form.toggle_excluded)
+        self.preview.move_requested.connect(self.list.move_by)
+        for keys, slot in (
+            ("Ctrl+Return", self.press),
+            ("Ctrl+Enter", self.press),
+            ("Esc", tagging.stop),
+            ("Ctrl+Z", tagging.undo),
+            ("Ctrl+T", self.preview.look),
+            ("Ctrl+Down", lambda: self.list.move_by(1)),
+            ("Ctrl+Up", lambda: self.list.move_by(-1)),
+            ("F1", self.show_keys),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+
+    # What the user does
 
     @property
     def is_running(self) -> bool:
         """Whether pictures are being tagged."""
-        return self.worker is not None
+        return self.tagging.is_running
 
     def start(self) -> None:
         """Tag the open folder."""
-        folder = self._project.folder
-        if folder is None or self.is_running or not self.start_button.isEnabled():
-            return
-        self._result = self._backup = self._progress = None
-        self._told = ""
-        self._stage = ""
-        self._is_stopping = False
-        self._started_at = time.time()
-        self.feed.start()
-        self._project.save()  # The job reads what was decided about the pictures.
-        dataset = self._project.config.dataset
-        job = TagJob(
-            folder=folder,
-            edits=self._project.edits_file,
-            caption_extension=dataset.caption_extension,
-            options=self.form.options(),
-        )
-        worker = JobWorker(self._make_run(job), self)
-        worker.stage_started.connect(self._on_stage_started)
-        worker.stage_progress.connect(self._on_stage_progress)
-        worker.picture_tagged.connect(self._on_picture_tagged)
-        worker.notice.connect(self._on_notice)
-        worker.job_finished.connect(self._on_end)
-        worker.job_failed.connect(self._on_end)
-        worker.finished.connect(worker.deleteLater)
-        self.worker = worker
-        self._show()
-        self.running_changed.emit(True)
-        worker.start()
+        if self.action.can_start:
+            self.list.follow()
+            self.tagging.start(at_once=self.form.at_once.isChecked())
+
+    def press(self) -> None:
+        """What the main button does now."""
+        if not self.action.apply_button.isHidden():
+            self.action.apply_button.click()
+        else:
+            self.start()
 
     def request_stop(self) -> None:
-        """End after the pictures at hand; captions written so far stay."""
-        if self.worker is not None:
-            self._is_stopping = True
-            self.worker.stop()
-            self._show()
+        """End the run; no caption was or will be written, unless they are being written now."""
+        self.tagging.stop()
 
     def force_stop(self) -> None:
         """End at once."""
-        if self.worker is not None:
-            self.worker.kill()
+        self.tagging.force_stop()
+
+    def show_keys(self) -> None:
+        """Show all keys of this page."""
+        from app.widgets.cheat_sheet import CheatSheet
+        from app.widgets.tagger_keys import tagger_keys
+
+        CheatSheet(tagger_keys(), self.window()).open()
+
+    def shut_down(self) -> None:
+        """End what runs and what reads pictures."""
+        self.tagging.shut_down()
+        self.loader.shut_down()
+
+    # What happens
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Other programs may have written captions in the meantime."""
+        """Other programs may have written captions, and models may have come, in the meantime."""
         super().showEvent(event)
+        self.form.refresh_models()
+        self.tagging.set_active(is_active=True)
         if self._is_stale:
             self._show()
         if not self.is_running:
             self._project.look_again()
 
-    def shut_down(self) -> None:
-        """End the thread that reads pictures."""
-        self.loader.shut_down()
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
+        """Nothing is worked out for a page that nobody sees."""
+        super().hideEvent(event)
+        self.tagging.set_active(is_active=False)
 
-    def undo(self) -> None:
-        """Bring back every caption as it was before the last run."""
-        backup = self._backup
-        if backup is None or self.is_running:
-            return
-        self.undo_button.setEnabled(False)
-        self._background.start(lambda: _undo(backup), self._on_undone)
+    def _on_options_changed(self) -> None:
+        self.tagging.set_options(self.form.options())
+        self.action.set_problem(self.form.problem)
 
-    def _on_undone(self, result: Undone | Exception) -> None:
-        self.undo_button.setEnabled(True)
-        if isinstance(result, Exception):
-            self._project.tell(result)
-            return
-        self._backup = self._result = None
-        self._told = tr("All captions are as they were before.")
-        if edited := len(result.changed_since):
-            self._told = tr("Captions are as they were before, but for {n} that were edited since.", n=edited)
-        self._project.rescan()
-        self.feed.start()
-        self._show()
+    def _on_running_changed(self, running: bool) -> None:
+        self.form.setEnabled(not running)
+        self.running_changed.emit(running)
 
-    def _take_changes(self, result: tuple[CaptionChange, ...] | Exception) -> None:
-        if isinstance(result, Exception):
-            self._project.tell(result)
-            return
-        number = len(result)
-        name = tr("Tag {n} pictures", n=number) if number != 1 else tr("Tag a picture")
-        self._project.note_captions(name, result)
-
-    # What the run says
-
-    def _on_stage_started(self, event: StageStarted) -> None:
-        self._stage = event.stage
-        self._progress = None
-        self._show()
-
-    def _on_stage_progress(self, event: StageProgress) -> None:
-        self._stage = event.stage
-        self._progress = event
-        self._show_progress()
-
-    def _on_picture_tagged(self, event: PictureTagged) -> None:
-        self.feed.feed.add(FeedEntry(event.image, event.caption, "written" if event.written else "kept"))
-        self._list_pages.setCurrentWidget(self.feed)
-        if event.written:
-            self._project.reload_captions([event.image])
-
-    def _on_notice(self, event: Notice) -> None:
-        if event.image is not None and event.level == "warning":
-            self.feed.feed.add(FeedEntry(event.image, event.message, "skipped"))
-            self._list_pages.setCurrentWidget(self.feed)
-        else:
-            self._told = event.message
-
-    def _on_end(self, event: Finished | Failed) -> None:
-        self.worker = None
-        self._result = event
-        self._backup = event.output if isinstance(event, Finished) else _newest_backup(self._started_at)
-        if (backup := self._backup) is not None:
-            self._background.start(lambda: _changes(backup), self._take_changes)
-        self._project.rescan()
-        self._show()
-        self.running_changed.emit(False)
-
-    def _on_folder_changed(self) -> None:
-        if not self.is_running:
-            self._result = self._backup = None
-            self._told = ""
-            self.loader.clear()
-            self.feed.start()
-        self._show()
-
-    # What is shown
+    def _caption_of(self, image: Path) -> str:
+        record = self._project.record(image)
+        return (record.caption or "") if record is not None else ""
 
     def _show(self) -> None:
-        scan = self._project.scan
-        self._is_stale = scan is not None and len(scan.records) > MANY and not self.isVisible()
+        self._is_stale = self.tagging.is_asleep
         if self._is_stale:
             return
+        scan = self._project.scan
         self._pages.setCurrentIndex(0 if scan is None else 1)
         if scan is None:
             return
         self._path.set_path(scan.folder)
-        running = self.is_running
-        self.form.setEnabled(not running)
-        self.bar.setVisible(running)
-        self.cancel_button.setVisible(running)
-        self.cancel_button.setEnabled(not self._is_stopping)
-        self.undo_button.setVisible(not running and self._backup is not None)
-        if not self.feed.feed.entries:
-            self._list_pages.setCurrentWidget(self._waiting)
-            self._show_waiting(scan)
-        self._show_detail()
-        if running:
-            self.start_button.hide()
-            self.next_button.hide()
-            self._show_progress()
-        else:
-            self._show_outcome(scan)
+        tagging = self.tagging
+        shown = None if tagging.phase == "looking" else tagging.shown
+        complete = shown is not None and (shown.is_complete or tagging.phase == "done")
+        self.counts.set_counts(
+            len(tagging.records) + len(tagging.pictures.unusable),
+            shown.counts if shown is not None and complete else None,
+        )
+        self._show_list()
+        if self.list.current() is None and not tagging.is_running:
+            QTimer.singleShot(0, self, self._select_first)
 
-    def _show_waiting(self, scan: Scan) -> None:
-        if not self.is_running and scan.records and all(is_captioned(record) for record in scan.records):
-            self._waiting.set_texts(
-                tr("All pictures have captions"), tr("Read and mend them on the Dataset page, or go on to training.")
-            )
-        else:
-            self._waiting.set_texts(tr("Captions appear here"), tr("One by one, as the tagger writes them."))
+    def _select_first(self) -> None:
+        if self.list.current() is None:
+            self.list.move_by(0)
 
-    def _show_detail(self) -> None:
-        detail = self._result.detail if isinstance(self._result, Failed) else ""
-        self._detail.setText(detail[-4000:])
-        self._detail_button.setVisible(bool(detail))
-        if not detail:
-            self._detail.hide()
-        set_role(self._headline, "danger" if isinstance(self._result, Failed) else "strong")
-
-    def _show_outcome(self, scan: Scan) -> None:
-        """What the last run did, what the next one would do, and the button that leads on."""
-        finished = isinstance(self._result, Finished)
-        number, sentence = plan(scan, self.form.options(), self.form.has_tagger)
-        nothing_left = number == 0 and bool(scan.records) and self.form.has_tagger
-        is_captioned_whole = bool(scan.records) and all(is_captioned(record) for record in scan.records)
-        again = nothing_left or (finished and number == len(scan.records))
-        self.start_button.setText(tr("Tag again") if again else _tag_pictures(number))
-        self.start_button.setEnabled(number > 0)
-        self.start_button.show()
-        self.next_button.setVisible(finished or nothing_left or is_captioned_whole)
-        set_kind(self.next_button, "primary" if nothing_left else "secondary")
-        if isinstance(self._result, Failed):
-            self._say(self._result.message, self._result.remedy)
-        elif isinstance(self._result, Finished):
-            self._say(self._summary(self._result), sentence)
-        else:
-            self._say(self._told, sentence)
-
-    def _say(self, headline: str, sentence: str) -> None:
-        self._headline.setText(headline)
-        self._headline.setVisible(bool(headline))
-        self._sentence.setText(sentence)
-        self._sentence.setVisible(bool(sentence))
-
-    def _show_progress(self) -> None:
-        progress = self._progress
-        if self._stage != "tag" or progress is None or not progress.total:
-            self.bar.setRange(0, 0)
-            stages = {"load": tr("Loading the tagger…"), "scan": tr("Reading the pictures…")}
-            self._say(tr("Stopping…") if self._is_stopping else stages.get(self._stage, tr("Starting…")), "")
+    def _show_list(self) -> None:
+        """List all pictures, or those of the chosen outcome; worked out only when something of it is new."""
+        tagging, outcome = self.tagging, self.counts.outcome
+        now = (tagging.records, outcome, tagging.shown if outcome else None)
+        if len(now) == len(self._listed) and all(new is old for new, old in zip(now, self._listed, strict=True)):
+            self.list.refresh()
             return
-        self.bar.setRange(0, progress.total)
-        self.bar.setValue(progress.done)
-        parts = [tr("{done} of {total}", done=progress.done, total=progress.total)]
-        if progress.elapsed_s > 0 and progress.done:
-            speed = progress.done / progress.elapsed_s
-            parts.append(tr("{speed} pictures per second", speed=f"{speed:.1f}" if speed < 20 else f"{speed:.0f}"))
-            if progress.done < progress.total:
-                parts.append(tr("{time} left", time=duration_text((progress.total - progress.done) / speed)))
-        self._say(tr("Stopping…") if self._is_stopping else tr("Writing captions"), " · ".join(parts))
-
-    def _summary(self, result: Finished) -> str:
-        feed = self.feed.feed
-        parts = [tr("{n} written", n=feed.count("written"))]
-        if kept := feed.count("kept"):
-            parts.append(tr("{n} kept", n=kept))
-        if skipped := feed.count("skipped"):
-            parts.append(tr("{n} skipped, the list says why", n=skipped))
-        start = tr("Stopped: ") if result.stopped else tr("Done: ")
-        return start + ", ".join(parts)
+        self._listed = now
+        if outcome:
+            plans = tagging.shown.plans.values() if tagging.shown is not None else ()
+            images = [plan.record.path for plan in plans if plan.outcome == outcome]
+        else:
+            images = [record.path for record in tagging.records]
+        if outcome in ("", "failed"):
+            images += tagging.pictures.unusable
+        self.list.set_images(images)
+        self._list_pages.setCurrentIndex(0 if images else 1)
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -388,76 +260,25 @@ class TaggerTab(QWidget):
             tr("No folder is open"),
             tr("The tagger looks at every picture of the open folder and writes what it sees beside it."),
         )
-        self._to_dataset.setText(tr("Choose pictures first"))
+        self.to_dataset_button.setText(tr("Choose pictures first"))
         self._title.setText(tr("Tagger"))
-        self.cancel_button.setText(tr("Cancel"))
-        self.cancel_button.setToolTip(tr("Ends after the pictures at hand; captions written so far stay"))
-        self.undo_button.setText(tr("Undo"))
-        self.undo_button.setToolTip(tr("Bring back every caption as it was before"))
-        self.next_button.setText(tr("Next: train"))
-        self._detail_button.setText(tr("Details"))
-        self._list_card.set_title(tr("Captions"))
+        self.keys_button.setToolTip(tr("All keys (F1)"))
+        self.keys_button.setAccessibleName(tr("All keys (F1)"))
+        self._nothing.set_texts(
+            tr("No pictures here"), tr("Open another folder on the Dataset page, or drop one here.")
+        )
+        self.counts.retranslate()
+        self.list.retranslate()
         self.form.retranslate()
-        self.feed.viewport().update()
+        self.preview.retranslate()
+        self.columns.retranslate()
+        self.action.retranslate()
+        self.action.set_problem(self.form.problem)
         self._show()
 
+    @property
+    def traits(self) -> TaggerTraits:
+        """The panel of the trigger word."""
+        from app.widgets.tagger_traits import TaggerTraits
 
-def plan(scan: Scan, options: TagOptions, has_tagger: bool = True) -> tuple[int, str]:
-    """How many pictures a run would write, and what it does to existing captions, or why it cannot start.
-
-    Args:
-        scan: The open folder.
-        options: What is chosen.
-        has_tagger: Whether the chosen tagger is there.
-    """
-    records = [record for record in scan.records if not scan.edits(record.path).excluded]
-    total = len(records)
-    # A caption that cannot be read is not thrown away either.
-    captioned = sum(is_captioned(record) or _is_unreadable(record) for record in records)
-    if not total:
-        return 0, tr("There is no picture in this folder that could be tagged.")
-    if not has_tagger:
-        return 0, tr("The chosen tagger is not complete; choose another folder or the starter tagger.")
-    if not captioned:
-        return total, tr("No picture has a caption yet. Captions are text files beside the pictures.")
-    if options.on_existing == "keep":
-        if captioned == total:
-            return 0, tr("All {n} pictures have captions; choose Replace to write them anew.", n=total)
-        return total - captioned, tr("Already with a caption: {n}. They are kept.", n=captioned)
-    if options.on_existing == "replace":
-        return total, tr("Captions to be replaced: {n}. Undo brings them back.", n=captioned)
-    return total, tr("Captions that get more tags: {n}. Undo takes those away again.", n=captioned)
-
-
-def _undo(backup: Path) -> Undone:
-    from core.tagging.backup import undo_tagging
-
-    return undo_tagging(backup)
-
-
-def _changes(backup: Path) -> tuple[CaptionChange, ...]:
-    from core.tagging.backup import changes_of
-
-    return changes_of(backup)
-
-
-def _newest_backup(since: float) -> Path | None:
-    """What a run that failed or was killed left for `undo_tagging`; None when it had not written anything.
-
-    Args:
-        since: When the run was started, in seconds since the epoch.
-    """
-    from core.tagging.backup import backup_folder
-
-    backups = [file for file in backup_folder().glob("*.json") if file.stat().st_mtime > since - CLOCK_STEP_S]
-    return max(backups, key=lambda file: file.stat().st_mtime, default=None)
-
-
-def _is_unreadable(record: ImageRecord) -> bool:
-    return record.caption is None and bool(record.caption_problem)
-
-
-def _tag_pictures(number: int) -> str:
-    if number == 1:
-        return tr("Tag 1 picture")
-    return tr("Tag {n} pictures", n=number) if number else tr("Tag pictures")
+        return cast(TaggerTraits, self.columns.side.panel(TRIGGER))

@@ -23,8 +23,9 @@ class BaseModelPicker(QWidget):
     """A combo box of models, a button to browse, and a line that says family and size, or what is wrong."""
 
     chosen = Signal(object)
+    more_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, offers_more: bool = False) -> None:
         super().__init__(parent)
         self.combo = QComboBox()
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -35,6 +36,9 @@ class BaseModelPicker(QWidget):
         menu = QMenu(self.browse_button)
         self._browse_folder = menu.addAction("")
         self._browse_file = menu.addAction("")
+        self._more = menu.addAction("")
+        self._more.setVisible(offers_more)
+        self._more.triggered.connect(self.more_requested)
         self._browse_folder.triggered.connect(self._choose_folder)
         self._browse_file.triggered.connect(self._choose_file)
         self.browse_button.setMenu(menu)
@@ -54,11 +58,7 @@ class BaseModelPicker(QWidget):
         self._model: BaseModel | None = None
         self._offered: list[Path] = []
         self._known: list[BaseModel] = []
-        try:
-            self._known = known_bases()
-        except (UserError, OSError) as error:
-            # A damaged starter model must not keep the window from opening; choosing it says what is wrong.
-            self.setToolTip(str(error))
+        self._look()
         self._describe()
         self.retranslate()
 
@@ -72,6 +72,18 @@ class BaseModelPicker(QWidget):
         known = {model.path for model in self._known}
         self._offered = [path for path in paths if path not in known]
         self._fill()
+
+    def look_again(self) -> None:
+        """See which models are here by now."""
+        self._look()
+        self._fill()
+
+    def _look(self) -> None:
+        try:
+            self._known = known_bases()
+        except (UserError, OSError) as error:
+            # A damaged starter model must not keep the window from opening; choosing it says what is wrong.
+            self.setToolTip(str(error))
 
     def show_path(self, path: Path) -> None:
         """Show the model at a path; says nothing to others."""
@@ -89,6 +101,7 @@ class BaseModelPicker(QWidget):
         self.browse_button.setText(tr("Browse…"))
         self._browse_folder.setText(tr("Model folder…"))
         self._browse_file.setText(tr("Model file…"))
+        self._more.setText(tr("Get more models…"))
         self.combo.setPlaceholderText(tr("Choose a base model, or drop one here"))
         self._describe()
         self._fill()

@@ -18,10 +18,11 @@ def caption_diff(before: str, after: str) -> list[tuple[Kind, str]]:
     """The words of both captions in order, in pieces: those that stay, those that go, those that come."""
     old, new = _pieces(before[:MOST_COMPARED]), _pieces(after[:MOST_COMPARED])
     parts: list[tuple[Kind, str]] = []
-    for step, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    matcher = SequenceMatcher(None, _as_inner(old), _as_inner(new), autojunk=False)
+    for step, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         gone, come = "".join(old[old_start:old_end]), "".join(new[new_start:new_end])
         if step == "equal":
-            parts.append(("same", gone))
+            parts.append(("same", come))
             continue
         if gone:
             parts.append(("gone", gone))
@@ -47,6 +48,11 @@ def diff_html(parts: list[tuple[Kind, str]], tokens: Tokens) -> str:
 def _pieces(caption: str) -> list[str]:
     """Words, each with the blanks and commas before it."""
     return re.findall(r"[\s,]*[^\s,]+|[\s,]+$", caption)
+
+
+def _as_inner(pieces: list[str]) -> list[str]:
+    """The first word as if it stood behind a comma, so that one put before it is all that is new."""
+    return [f", {pieces[0]}", *pieces[1:]] if pieces else []
 
 
 def _marked(text: str) -> str:

@@ -22,10 +22,11 @@ from app.background import Background
 from app.fit_plans import FitPlans
 from app.project import Project
 from app.widgets.bucket_table import SIZE, BucketModel, FitSummary, Trained, summarize
-from app.widgets.card import Card, label, pad_spin_box, set_role
+from app.widgets.card import Card, button, label, pad_spin_box, set_role
 from app.widgets.crop_words import SHAPES, edge_names, fill_box
 from app.widgets.fit_choice import FitChoice
 from core.config import field_specs
+from core.dataset.subject import BUILT_IN, known_detectors
 from core.errors import details
 from core.text import tr
 
@@ -37,6 +38,7 @@ class FitPanel(QWidget):
     """Settings at the top, the sizes that pictures get below; a click on a size shows its pictures."""
 
     filter_requested = Signal(str)
+    models_requested = Signal(str)
 
     def __init__(self, project: Project, plans: FitPlans, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +60,9 @@ class FitPanel(QWidget):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.model = BucketModel(self)
         self.table = QTreeView()
+        self.detector = label(role="small", wrap=True)
+        self.detector_button = button(kind="quiet")
+        self.detector_button.clicked.connect(lambda: self.models_requested.emit("detector"))
         self._sums = label(wrap=True)
         self._enlarged = label(role="warning", wrap=True)
         self._lay_out()
@@ -84,6 +89,8 @@ class FitPanel(QWidget):
         for name, editor in zip(self._labels, (self.resolution, self.shape, self.edge), strict=True):
             self._form.addRow(name, editor)
         self._how.body.addLayout(self._form)
+        self._how.body.addWidget(self.detector)
+        self._how.body.addWidget(self.detector_button)
         table = self.table
         table.setModel(self.model)
         table.setProperty("role", "list")
@@ -132,6 +139,8 @@ class FitPanel(QWidget):
         # A single picture may have a fit of its own that uses them, but for the dataset they mean nothing else.
         self._form.setRowVisible(1, dataset.fit != "buckets")
         self._form.setRowVisible(2, dataset.fit in ("smart", "pad"))
+        self.detector.setVisible(dataset.fit == "smart")
+        self.detector_button.setVisible(dataset.fit == "smart")
 
     # Numbers
 
@@ -148,8 +157,21 @@ class FitPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Catch up with what happened while nobody looked."""
         super().showEvent(event)
+        self._name_detectors()
         if self._is_old:
             self._compute()
+
+    def _name_detectors(self) -> None:
+        """Say what finds the subject of a picture; models may have come in the meantime."""
+        own = [name for name in known_detectors() if name != BUILT_IN]
+        self.detector.setText(
+            tr(
+                "Subjects are found with {names}, and with Kiln's own method where those find nothing.",
+                names=", ".join(own),
+            )
+            if own
+            else tr("Subjects are found with Kiln's own method. A model trained on drawings finds more of them.")
+        )
 
     def _compute(self) -> None:
         scan = self._project.scan
@@ -211,6 +233,8 @@ class FitPanel(QWidget):
         """Set every text in the language in use."""
         self._how.set_title(tr("Bring pictures to size"))
         self._sizes.set_title(tr("Training sizes"))
+        self.detector_button.setText(tr("Get a model that finds people…"))
+        self._name_detectors()
         specs = {spec.key: spec for spec in field_specs()}
         editors = ("resolution", self.resolution), ("crop_shape", self.shape), ("edge", self.edge)
         for name, (key, editor) in zip(self._labels, editors, strict=True):

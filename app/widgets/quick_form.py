@@ -38,7 +38,7 @@ class QuickForm(Card):
         super().__init__(parent=parent)
         self._project = project
         self._settings = settings
-        self.base = BaseModelPicker()
+        self.base = BaseModelPicker(offers_more=True)
         self.folder = PathLine(wants_folder=True)
         self.folder_info = label(role="small", wrap=True)
         self.epochs = NumberSpin(1, 10000)
@@ -84,6 +84,11 @@ class QuickForm(Card):
         project.captions_changed.connect(lambda _images: self._later.start())
         project.edits_changed.connect(lambda _images: self._later.start())
         self.retranslate()
+
+    def use_base(self, path: Path) -> None:
+        """Take a base model that has just come."""
+        self.base.look_again()
+        self._choose_base(path)
 
     def _add_row(self, editor: QWidget, info: QLabel | None = None, *, beside: bool = False) -> None:
         row = len(self._titles)

@@ -1,190 +1,175 @@
-"""The options of a tagging run, as a short form that remembers what was chosen."""
+"""The options of a tagging run, as a form that remembers what was chosen."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QScrollArea,
-    QSlider,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from app import icons, theme
-from app.project import Project
+from app import theme
+from app.editors import guard_wheel
+from app.project import Project, demo_folder
 from app.settings import Settings
-from app.widgets.card import Card, PathLabel, button, label, pad_spin_box, set_role
+from app.tagging_memory import remember_at_once, remember_options, remembered_options, writes_at_once
+from app.widgets.card import Card, label
+from app.widgets.fold import Folds
+from app.widgets.switch import Switch
+from app.widgets.tagger_fields import PairsField, ScoreField, WordsField, titled
+from app.widgets.tagger_models import Kind, ModelBox
+from app.widgets.tagger_more import MoreOptions
+from core.dataset.captions import tag_key
 from core.errors import UserError
-from core.jobs import TagOptions
+from core.tagging.choice import spelled
+from core.tagging.options import ON_EXISTING, TagOptions
 from core.text import tr
 
-_KEY = "tagger/options"
-_EXISTING = ("keep", "replace", "append", "prepend")
-
-
-def remembered_options(settings: Settings) -> TagOptions:
-    """How the user tagged the last time."""
-    try:
-        return TagOptions.model_validate(json.loads(settings.value(_KEY, "{}")))
-    except ValueError:
-        return TagOptions()
+_MORE = "more"
 
 
 class TagOptionsForm(Card):
-    """Tagger, threshold, existing captions, trigger word, tags to leave out.
+    """Model, threshold, existing captions, trigger word, tags to add, leave out and replace, and more behind a fold.
 
     The trigger word is the one of the training settings: changed here, it is changed there. What happens to existing
-    captions is chosen anew for each folder: they are kept until the user says otherwise.
+    captions and what is left to the trigger word is chosen anew for each folder.
     """
 
     changed = Signal()
+    at_once_changed = Signal()
+    models_requested = Signal(str)  # the kind: tagger or captioner
 
     def __init__(self, project: Project, settings: Settings) -> None:
         super().__init__()
         self._project = project
         self._settings = settings
-        remembered = remembered_options(self._settings)
-        self._fields = QVBoxLayout()
-        self._fields.setSpacing(theme.SPACE_S)
-        self._fields.setContentsMargins(0, 0, theme.SPACE_S, 0)
+        self._prune: tuple[str, ...] = ()
+        remembered = remembered_options(settings)
+        self._titles: dict[str, QLabel] = {}
         inside = QWidget()
         inside.setProperty("role", "scrolled")
-        inside.setLayout(self._fields)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(inside)
-        self.body.addWidget(self._scroll)
-        self._tagger = remembered.tagger
+        self._fields = QVBoxLayout(inside)
+        self._fields.setSpacing(theme.SPACE_S)
+        self._fields.setContentsMargins(0, 0, theme.SPACE_M, 0)
+        self._area = QScrollArea()
+        self._area.setWidget(inside)
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.body.addWidget(self._area)
 
-        self._tagger_name = PathLabel()
-        self._choose = button()
-        self._choose.clicked.connect(self._choose_tagger)
-        self._starter = QToolButton()
-        icons.set_icon(self._starter, "close", 16, "muted")
-        self._starter.clicked.connect(lambda: self.set_tagger(Path()))
-        self._tagger_problem = label(role="error", wrap=True)
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_S)
-        row.addWidget(self._tagger_name, 1)
-        row.addWidget(self._starter)
-        row.addWidget(self._choose)
-        self._tagger_label = self._add(row)
-        self._fields.addWidget(self._tagger_problem)
-
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(5, 95)
-        self.number = _percent(remembered.threshold)
-        self.slider.setValue(round(remembered.threshold * 100))
-        self.slider.valueChanged.connect(self._on_slider)
-        self.number.valueChanged.connect(self._on_number)
-        row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_M)
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.number)
-        self._threshold_label = self._add(row)
-        self._threshold_hint = label(role="small", wrap=True)
-        self._fields.addWidget(self._threshold_hint)
-
+        self.at_once = Switch()
+        self.at_once.setChecked(writes_at_once(settings))
+        self.at_once.toggled.connect(self._on_at_once)
+        self._fields.addWidget(self.at_once)
+        self.model = ModelBox("tagger", remembered.tagger)
+        self._add("model", self.model)
+        self.threshold = ScoreField(remembered.threshold)
+        self._add("threshold", self.threshold)
         self.existing = QComboBox()
-        self.existing.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        for choice in _EXISTING:
-            self.existing.addItem(choice, choice)
-        self.existing.currentIndexChanged.connect(self._on_changed)
-        self._existing_label = self._add(self.existing)
-
+        guard_wheel(self.existing)
+        for choice in ON_EXISTING:
+            self.existing.addItem("", choice)
+        self._add("existing", self.existing)
         self.trigger = QLineEdit(project.config.dataset.trigger_word)
-        self.trigger.editingFinished.connect(self._save_trigger)
-        self._trigger_label = self._add(self.trigger)
-        self._trigger_hint = label(role="small", wrap=True)
-        self._fields.addWidget(self._trigger_hint)
-        self.exclude = QLineEdit(", ".join(remembered.exclude))
-        self.exclude.editingFinished.connect(self._on_changed)
-        self._exclude_label = self._add(self.exclude)
-
-        self.spaces = QCheckBox()
-        self.spaces.setChecked(remembered.replace_underscores)
-        self.spaces.toggled.connect(self._on_changed)
-        self._fields.addSpacing(theme.SPACE_XS)
-        self._fields.addWidget(self.spaces)
-        self.characters = _percent(remembered.character_threshold)
-        self.characters.valueChanged.connect(self._on_changed)
-        self._characters_label = label()
-        row = QHBoxLayout()
-        row.addWidget(self._characters_label, 1)
-        row.addWidget(self.characters)
-        self._fields.addLayout(row)
+        self.trigger.setAcceptDrops(False)
+        self._add("trigger", self.trigger)
+        self.add_words = WordsField(remembered.add)
+        self._add("add", self.add_words)
+        self.exclude = WordsField(remembered.exclude)
+        self._add("exclude", self.exclude)
+        self.replace = PairsField(remembered.replace)
+        self._add("replace", self.replace)
+        self._half = label(role="error", wrap=True)
+        self._half.hide()
+        self._fields.addWidget(self._half)
+        self.more = MoreOptions(remembered)
+        self.folds = Folds()
+        self.folds.add(_MORE, self.more)
+        self.folds.opened.connect(lambda: self._area.ensureWidgetVisible(self.more, 0, 200))
+        self._fields.addWidget(self.folds)
         self._fields.addStretch(1)
-        for box in (self.trigger, self.exclude):
-            box.setAcceptDrops(False)
-        project.config_changed.connect(self._on_config_changed)
-        project.folder_changed.connect(lambda: self.existing.setCurrentIndex(_EXISTING.index("keep")))
+        self._connect()
+        self._name_pictures()
         self.retranslate()
 
-    def _add(self, editor: QWidget | QHBoxLayout) -> QLabel:
-        """A label above its editor."""
-        title = label(role="strong")
-        block = QVBoxLayout()
-        block.setSpacing(theme.SPACE_XS)
-        block.setContentsMargins(0, theme.SPACE_XS, 0, 0)
-        block.addWidget(title)
-        if isinstance(editor, QWidget):
-            block.addWidget(editor)
-        else:
-            block.addLayout(editor)
-        self._fields.addLayout(block)
-        return title
+    def _add(self, name: str, editor: QWidget) -> None:
+        self._titles[name] = titled(self._fields, editor)
+
+    def _connect(self) -> None:
+        for editor in (self.model, self.threshold, self.add_words, self.exclude, self.replace, self.more):
+            editor.changed.connect(self._on_changed)
+        self.replace.changed.connect(self._half.hide)
+        self.replace.editingFinished.connect(lambda: self._half.setVisible(not self.replace.is_whole))
+        self.existing.currentIndexChanged.connect(self._on_changed)
+        self.trigger.textChanged.connect(self._on_changed)
+        self.trigger.editingFinished.connect(self._save_trigger)
+        self.model.more_requested.connect(lambda: self.models_requested.emit("tagger"))
+        self.more.captioner.more_requested.connect(lambda: self.models_requested.emit("captioner"))
+        self._project.config_changed.connect(self._on_config_changed)
+        self._project.folder_changed.connect(self._on_folder_changed)
+
+    # What is chosen
 
     def options(self) -> TagOptions:
         """What is chosen."""
         return TagOptions(
-            tagger=self._tagger,
-            threshold=round(self.number.value(), 2),
-            character_threshold=round(self.characters.value(), 2),
+            tagger=self.model.folder,
+            threshold=self.threshold.value,
             trigger_word=self.trigger.text().strip(),
-            exclude=tuple(word.strip() for word in self.exclude.text().replace("，", ",").split(",") if word.strip()),
-            replace_underscores=self.spaces.isChecked(),
+            add=self.add_words.words,
+            exclude=self.exclude.words,
+            replace=self.replace.words,
+            prune=self._prune,
             on_existing=self.existing.currentData(),
+            **self.more.values,
         )
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be tagged like this, or ""."""
+        if self.more.lacks_captioner:
+            return tr("Captions with a sentence need a sentence model; choose one under More.")
+        if "{tags}" in self.more.values["template"] and not self.model.is_usable:
+            return tr("The chosen tagger is not complete; choose another folder or the starter tagger.")
+        return ""
 
     def set_tagger(self, folder: Path) -> None:
         """Take another tagger; an empty path is the one that comes with Kiln."""
-        self._tagger = folder
-        self._show_tagger()
-        self._on_changed()
+        self.model.set_folder(folder)
 
-    @property
-    def has_tagger(self) -> bool:
-        """Whether the chosen folder looks like a tagger."""
-        return self._tagger == Path() or all(
-            (self._tagger / name).is_file() for name in ("model.onnx", "selected_tags.csv")
-        )
+    def use_model(self, kind: Kind, folder: Path) -> None:
+        """Take a model that has just come."""
+        (self.model if kind == "tagger" else self.more.captioner).set_folder(folder)
+        self.refresh_models()
 
-    def _choose_tagger(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, tr("Choose the folder of a tagger"), str(self._tagger))
-        if chosen:
-            self.set_tagger(Path(chosen))
+    def refresh_models(self) -> None:
+        """See anew which models are here."""
+        self.model.refresh()
+        self.more.captioner.refresh()
 
-    def _on_slider(self, value: int) -> None:
-        if round(self.number.value() * 100) != value:
-            self.number.setValue(value / 100)
+    def set_trigger(self, word: str) -> None:
+        """Take another trigger word."""
+        self.trigger.setText(word)
+        self._save_trigger()
 
-    def _on_number(self, value: float) -> None:
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(value * 100))
-        self.slider.blockSignals(False)
-        self._on_changed()
+    def set_prune(self, tags: tuple[str, ...]) -> None:
+        """Leave other tags to the trigger word."""
+        if tags != self._prune:
+            self._prune = tags
+            self._on_changed()
+
+    def toggle_excluded(self, tag: str) -> None:
+        """Leave a tag out, or take it back in when it is named among those left out; spelled as it is written."""
+        tag = spelled(tag, self.more.switches["replace_underscores"].isChecked())
+        words = self.exclude.words
+        others = tuple(word for word in words if tag_key(word) != tag_key(tag))
+        self.exclude.set_words(others if others != words else (*words, tag))
+
+    # What happens
+
+    def _on_at_once(self, is_on: bool) -> None:
+        remember_at_once(self._settings, is_on)
+        self.at_once_changed.emit()
 
     def _save_trigger(self) -> None:
         word = self.trigger.text().strip()
@@ -193,65 +178,74 @@ class TagOptionsForm(Card):
                 self._project.change({"dataset.trigger_word": word})
             except UserError as error:
                 self._project.problem.emit(error.message, error.remedy)
-        self._on_changed()
 
     def _on_config_changed(self) -> None:
         word = self._project.config.dataset.trigger_word
         if word != self.trigger.text().strip() and not self.trigger.hasFocus():
             self.trigger.setText(word)
 
-    def _on_changed(self) -> None:
-        kept = self.options().model_copy(update={"trigger_word": "", "on_existing": "keep"})
-        self._settings.set_value(_KEY, kept.model_dump_json())
-        self.changed.emit()
+    def _on_folder_changed(self) -> None:
+        self._prune = ()
+        self._name_pictures()
+        self.existing.setCurrentIndex(ON_EXISTING.index("keep"))
+        self._on_changed()
 
-    def _show_tagger(self) -> None:
-        own = self._tagger != Path()
-        self._tagger_name.setText(str(self._tagger) if own else tr("Starter tagger"))
-        set_role(self._tagger_name, "" if own else "muted")
-        self._starter.setVisible(own)
-        self._tagger_problem.setText(tr("This folder has no model.onnx with selected_tags.csv."))
-        self._tagger_problem.setVisible(not self.has_tagger)
+    def _name_pictures(self) -> None:
+        self.model.set_for_demo(self._project.folder in (None, demo_folder()))
+
+    def _on_changed(self) -> None:
+        remember_options(self._settings, self.options())
+        self.changed.emit()
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
         self.set_title(tr("Options"))
-        for title, text in (
-            (self._tagger_label, tr("Tagger model")),
-            (self._threshold_label, tr("Threshold")),
-            (self._existing_label, tr("When a caption exists")),
-            (self._trigger_label, tr("Trigger word")),
-            (self._exclude_label, tr("Leave out")),
+        self.at_once.setText(tr("Write at once"))
+        self.at_once.setToolTip(tr("Off: see first what would be written. Either way it can be taken back."))
+        for name, title in (
+            ("model", tr("Tagger model")),
+            ("threshold", tr("Threshold")),
+            ("existing", tr("When a caption exists")),
+            ("trigger", tr("Trigger word")),
+            ("add", tr("Add")),
+            ("exclude", tr("Leave out")),
+            ("replace", tr("Replace")),
         ):
-            title.setText(text)
-        self._threshold_hint.setText(tr("Lower writes more tags, higher only sure ones. 0.35 is usual."))
+            self._titles[name].setText(title)
+        for editor, title, tip in (
+            (self.model.box, tr("Tagger model"), ""),
+            (self.existing, tr("When a caption exists"), tr("Chosen anew for each folder")),
+            (
+                self.trigger,
+                tr("Trigger word"),
+                tr("Put in front of every caption; in a prompt it calls what was trained"),
+            ),
+            (self.add_words, tr("Add"), tr("Tags that are written first in every caption.")),
+            (
+                self.exclude,
+                tr("Leave out"),
+                tr("Tags that are never written; * stands for any letters, as in *_background."),
+            ),
+            (self.replace, tr("Replace"), tr("Tags to be written as other ones, each as old=new.")),
+        ):
+            editor.setAccessibleName(title)
+            if tip:
+                editor.setToolTip(tip)
+        self.threshold.set_name(tr("Threshold"), tr("Lower writes more tags, higher only sure ones. 0.35 is usual."))
         names = {
-            "keep": tr("Keep it"),
+            "keep": tr("Keep it, skip the picture"),
             "replace": tr("Replace it by the new tags"),
-            "append": tr("Add the new tags after it"),
-            "prepend": tr("Add the new tags before it"),
+            "prepend": tr("Put the new tags before it"),
+            "append": tr("Put the new tags after it"),
+            "merge": tr("Make one list of both"),
         }
-        for row, choice in enumerate(_EXISTING):
+        for row, choice in enumerate(ON_EXISTING):
             self.existing.setItemText(row, names[choice])
         self.trigger.setPlaceholderText(tr("A word of its own, for example kira_v1"))
-        self._trigger_hint.setText(tr("Put in front of every caption; in a prompt it calls what was trained"))
-        self.exclude.setPlaceholderText(tr("Tags never written, separated by commas"))
-        self.spaces.setText(tr("Spaces for underscores"))
-        self.spaces.setToolTip(tr("Writes long hair, not long_hair"))
-        self._characters_label.setText(tr("Threshold for characters"))
-        self._choose.setText(tr("Choose…"))
-        self._starter.setToolTip(tr("Use the starter tagger"))
-        self._starter.setAccessibleName(tr("Use the starter tagger"))
-        self._show_tagger()
-
-
-def _percent(value: float) -> QDoubleSpinBox:
-    made = QDoubleSpinBox()
-    made.setRange(0.0, 1.0)
-    made.setSingleStep(0.01)
-    made.setDecimals(2)
-    made.setValue(value)
-    made.setFixedWidth(92)
-    made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    pad_spin_box(made)
-    return made
+        self.add_words.setPlaceholderText(tr("Tags for every picture"))
+        self.exclude.setPlaceholderText(tr("blurry, *_background"))
+        self.replace.setPlaceholderText(tr("old=new, other=another"))
+        self._half.setText(tr("Write pairs as old=new, separated by commas."))
+        self.folds.set_title(_MORE, tr("More options"))
+        self.more.retranslate()
+        self.model.refresh()

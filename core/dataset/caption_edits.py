@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from core.dataset.caption_ending import refuse_pictures
-from core.dataset.caption_journal import Journal, OpenJournal, begin_journal, open_journal, read_journal, unfinished
+from core.dataset.caption_journal import (
+    DamagedJournalError,
+    Journal,
+    OpenJournal,
+    begin_journal,
+    open_journal,
+    read_journal,
+    unfinished,
+)
 from core.dataset.captions import CaptionChange, bytes_of, decode_caption
 from core.dataset.records import ImageRecord
-from core.files import put_in_place, write_bytes
+from core.files import place_and_mode, put_in_place, write_bytes
 
 _TOLD_EVERY = 250
 _FOR_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV})
@@ -45,6 +55,7 @@ class Written:
     `changes` are the files that hold something else now. `foreign` are those that another program changed, which were
     left alone. `failed` are those that could not be written, or were not begun because the disk is full or gone; the
     first reason is `error`. `journal` takes the changes back, also after a restart; None when there is none.
+    `is_stopped` says that it was ended before the last one, as asked.
     """
 
     changes: tuple[CaptionChange, ...]
@@ -52,6 +63,7 @@ class Written:
     failed: tuple[Path, ...] = ()
     error: OSError | None = None
     journal: Path | None = None
+    is_stopped: bool = False
 
 
 def intend(records: Iterable[ImageRecord], texts: Mapping[Path, str]) -> Intended:
@@ -74,21 +86,28 @@ def intend(records: Iterable[ImageRecord], texts: Mapping[Path, str]) -> Intende
     return _intended(steps)
 
 
-def intend_back(changes: Iterable[CaptionChange]) -> Intended:
-    """See what bringing back the bytes from before some changes would change; a file goes when there was none."""
-    return _intended([_Step(change.path, _is(change.after), change.before) for change in changes])
+def intend_turn(changes: Iterable[CaptionChange], *, back: bool, was_cut_off: bool = False) -> Intended:
+    """See what bringing back the bytes from before some changes would change, or making them again.
 
-
-def intend_again(changes: Iterable[CaptionChange]) -> Intended:
-    """See what making changes again that were taken back would change."""
-    return _intended([_Step(change.path, _is(change.before), change.after) for change in changes])
+    Args:
+        changes: What was changed, or taken back; a file goes when there was none.
+        back: Bring them back.
+        was_cut_off: The machine may have gone down while they were written: files that were cut off count as ours.
+    """
+    steps = []
+    for change in changes:
+        now, then = (change.after, change.before) if back else (change.before, change.after)
+        steps.append(_Step(change.path, _is_one_of(now, then) if was_cut_off else _is(now), then))
+    return _intended(steps)
 
 
 def carry_out(
     intended: Intended,
     journal: AbstractContextManager[OpenJournal] | None = None,
     progress: Progress | None = None,
+    *,
     ready: Callable[[Intended], object] | None = None,
+    is_stopped: Callable[[], bool] | None = None,
 ) -> Written:
     """Make changes that were intended, if the files still hold what they did then.
 
@@ -97,6 +116,7 @@ def carry_out(
         journal: Where it is kept, from `begin_journal` or `open_journal`; without one every file waits for the disk.
         progress: Called with the number of captions that are done.
         ready: Called before the first caption is touched, when the journal is on the disk.
+        is_stopped: Asked now and then whether to end here. The journal stays open then, as after a power cut.
 
     Raises:
         UserError: The journal cannot be written; no caption was touched.
@@ -104,16 +124,31 @@ def carry_out(
     with journal or nullcontext() as followed:
         if ready is not None:
             ready(intended)
-        written = _written(intended, _put_durably if followed is None else _put, progress)
-        if followed is not None:
-            followed.done()
-    return Written(
-        changes=written.changes,
-        foreign=intended.foreign + written.foreign,
-        failed=intended.failed + written.failed,
-        error=intended.error or written.error,
-        journal=None if followed is None else followed.path,
-    )
+        written = _written(intended, _put_durably if followed is None else _put, progress, is_stopped)
+        result = Written(
+            changes=written.changes,
+            foreign=intended.foreign + written.foreign,
+            failed=intended.failed + written.failed,
+            error=intended.error or written.error,
+            is_stopped=written.is_stopped,
+        )
+        if followed is None:
+            return result
+        if not result.is_stopped:
+            close_journal(followed, result)
+    return replace(result, journal=None if followed.is_void else followed.path)
+
+
+def make_changes(changes: Iterable[CaptionChange]) -> Written:
+    """Make some of the changes of a journal that is open; `close_journal` follows after the last ones."""
+    return _written(Intended(changes=tuple(changes)), _put, None, None)
+
+
+def close_journal(journal: OpenJournal, written: Written) -> None:
+    """Note in a journal how it ended, when what was written is on the disk."""
+    if written.changes and sys.platform != "win32":
+        os.sync()  # Else a power cut could leave files empty that the journal calls done.
+    journal.close(is_whole=not written.failed, num_changes=len(written.changes))
 
 
 def write_captions(
@@ -123,6 +158,7 @@ def write_captions(
     *,
     name: str = "",
     folder: Path | None = None,
+    ready: Callable[[Intended], object] | None = None,
 ) -> Written:
     """Write the captions of some pictures; see `intend` and `carry_out`.
 
@@ -132,25 +168,15 @@ def write_captions(
         progress: Called with the number of captions that are done.
         name: What the user does, for the journal.
         folder: The dataset; with it and more than one change a journal is kept.
+        ready: As in `carry_out`; not called without a journal.
 
     Raises:
         UserError: The journal cannot be written; no caption was touched.
     """
     intended = intend(records, texts)
-    journal = None
-    if folder is not None and len(intended.changes) > 1:
-        journal = begin_journal(name, folder, intended.changes)
-    return carry_out(intended, journal, progress)
-
-
-def take_back(changes: Iterable[CaptionChange], progress: Progress | None = None) -> Written:
-    """Bring back the bytes from before some changes; a file goes when there was none."""
-    return carry_out(intend_back(changes), None, progress)
-
-
-def repeat(changes: Iterable[CaptionChange], progress: Progress | None = None) -> Written:
-    """Make changes again that were taken back."""
-    return carry_out(intend_again(changes), None, progress)
+    if folder is None or len(intended.changes) <= 1:
+        return carry_out(intended)
+    return carry_out(intended, begin_journal(name, folder, intended.changes), progress, ready=ready)
 
 
 def turn_journal(
@@ -159,6 +185,7 @@ def turn_journal(
     *,
     back: bool,
     ready: Callable[[Intended], object] | None = None,
+    is_stopped: Callable[[], bool] | None = None,
 ) -> Written:
     """Take back all changes of a journal, or make them again; what somebody edited since is left alone.
 
@@ -167,36 +194,49 @@ def turn_journal(
         progress: Called with the number of captions that are done.
         back: Take them back.
         ready: As in `carry_out`.
+        is_stopped: As in `carry_out`.
 
     Raises:
-        UserError: The journal is missing, damaged, or in use by another process.
+        DamagedJournalError: The journal is missing or damaged.
+        UserError: It is in use by another process, or cannot be written.
     """
     changes = read_journal(path)
     with open_journal(path) as journal:
         journal.turn(back=back)
-        intended = intend_back(changes) if back else intend_again(changes)
-        return carry_out(intended, nullcontext(journal), progress, ready)
+        intended = intend_turn(changes, back=back)
+        return carry_out(intended, nullcontext(journal), progress, ready=ready, is_stopped=is_stopped)
 
 
-def finish_journals(folder: Path) -> tuple[Journal, ...]:
-    """Complete what processes that died were writing to the captions of a dataset; returns what was completed.
+def finish_journals(folder: Path) -> Iterator[Journal]:
+    """Complete what processes that died were doing to the captions of a dataset; gives what was completed.
 
-    Captions that somebody edited since are left alone.
+    Captions that somebody edited since are left alone. A damaged journal is set aside. What cannot be written is tried
+    again the next time.
 
     Raises:
-        OSError: A caption cannot be written.
-        UserError: A journal is damaged.
+        OSError: Captions could not be written; raised after all others.
+        UserError: A journal is damaged; raised after all others.
     """
-    finished = []
+    trouble: Exception | None = None
     with unfinished(folder) as left:
         for journal, followed in left:
-            changes = read_journal(journal.path)
-            intended = intend_back(changes) if journal.is_back else intend_again(changes)
-            written = carry_out(intended, nullcontext(followed))
-            if written.error is not None:
-                raise written.error
-            finished.append(journal)
-    return tuple(finished)
+            try:
+                changes = read_journal(journal.path)
+            except DamagedJournalError as error:
+                trouble = trouble or error
+                with suppress(OSError):  # Windows does not rename what is open: then it is told again.
+                    journal.path.rename(journal.path.with_suffix(".damaged"))
+                continue
+            intended = intend_turn(changes, back=journal.is_back, was_cut_off=True)
+            written = _written(intended, _put, None, None)
+            reason = intended.error or written.error
+            if reason is not None:
+                trouble = trouble or reason
+                continue
+            close_journal(followed, written)
+            yield journal
+    if trouble is not None:
+        raise trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +266,17 @@ def _is(expected: bytes | None) -> Callable[[bytes | None], bool]:
     return lambda data: data == expected
 
 
+def _is_one_of(before: bytes | None, after: bytes | None) -> Callable[[bytes | None], bool]:
+    """Also true of a file that was on its way to `after`: cut short, or not filled in yet."""
+
+    def check(data: bytes | None) -> bool:
+        if data == before or data is None or after is None:
+            return data == before
+        return after.startswith(data) or not data.strip(b"\0")
+
+    return check
+
+
 def _intended(steps: list[_Step]) -> Intended:
     for step in steps:
         refuse_pictures(step.path)
@@ -249,7 +300,12 @@ def _intended(steps: list[_Step]) -> Intended:
     return Intended(changes=tuple(changes), foreign=tuple(foreign), failed=tuple(failed), error=error)
 
 
-def _written(intended: Intended, put: Callable[[Path, bytes | None], None], progress: Progress | None) -> Written:
+def _written(
+    intended: Intended,
+    put: Callable[[Path, bytes | None], None],
+    progress: Progress | None,
+    is_stopped: Callable[[], bool] | None,
+) -> Written:
     """Make the changes one after the other. One file that fails is left out; what would fail for all ends it.
 
     More threads do not help: the system takes its time for each new name in a folder, one name after the other.
@@ -258,6 +314,7 @@ def _written(intended: Intended, put: Callable[[Path, bytes | None], None], prog
     foreign: list[Path] = []
     failed: list[Path] = []
     error: OSError | None = None
+    stopped = False
     for number, change in enumerate(intended.changes, start=1):
         try:
             if bytes_of(change.path) != change.before:
@@ -271,9 +328,15 @@ def _written(intended: Intended, put: Callable[[Path, bytes | None], None], prog
             if reason.errno in _FOR_ALL:
                 failed += [rest.path for rest in intended.changes[number:]]
                 break
-        if progress is not None and number % _TOLD_EVERY == 0:
-            progress(number)
-    return Written(changes=tuple(changes), foreign=tuple(foreign), failed=tuple(failed), error=error)
+        if number % _TOLD_EVERY == 0:
+            if progress is not None:
+                progress(number)
+            if is_stopped is not None and is_stopped():
+                stopped = number < len(intended.changes)
+                break
+    return Written(
+        changes=tuple(changes), foreign=tuple(foreign), failed=tuple(failed), error=error, is_stopped=stopped
+    )
 
 
 def _put_durably(path: Path, data: bytes | None) -> None:
@@ -291,18 +354,21 @@ def _put(path: Path, data: bytes | None) -> None:
     if data is None:
         path.unlink(missing_ok=True)
         return
+    place, mode = place_and_mode(path)
     # Names as text: making a `Path` takes as long as writing the file. Always new names: large folders find room for
     # a name that they had before only after a long search.
-    temporary = os.path.join(os.path.dirname(path), f".kiln-{os.getpid()}-{next(_NUMBERS)}.tmp")  # noqa: PTH118, PTH120
+    temporary = os.path.join(os.path.dirname(place), f".kiln-{os.getpid()}-{next(_NUMBERS)}.tmp")  # noqa: PTH118, PTH120
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         try:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(handle, rest) :]
+            if mode is not None and mode != stat.S_IMODE(os.fstat(handle).st_mode):
+                os.fchmod(handle, mode)
         finally:
             os.close(handle)
-        put_in_place(temporary, path)
+        put_in_place(temporary, place)
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise

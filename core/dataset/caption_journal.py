@@ -2,9 +2,9 @@
 
 A journal is a text file with one JSON object per line. The head names what is done and to which folder; one line per
 caption holds its path and its bytes before and after (base64, null for no file); what follows are marks: that this is
-all and the changes are about to be made, that they are about to be taken back or made again, that this was done. The
-captions are touched only when the first mark is on the disk, so that a killed process or a power cut leaves either no
-trace or a journal that says all.
+all and the changes are about to be made, that they are about to be taken back or made again, and how that ended: wholly
+done, or told to the user that some captions could not be written. The captions are touched only when the first mark is
+on the disk, so that a killed process or a power cut leaves either no trace or a journal that says all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from core.dataset.captions import CaptionChange
 from core.errors import UserError, explain
@@ -31,7 +30,8 @@ _VERSION = 1
 _MOST_KEPT = 200
 _MOST_BYTES = 512 << 20
 _TAIL_BYTES = 4096
-_FORWARD, _BACK, _DONE = {"mark": "forward"}, {"mark": "back"}, {"mark": "done"}
+_FORWARD, _BACK = b'{"mark": "forward"}', b'{"mark": "back"}'
+_DONE, _ENDED = b'{"mark": "done"}', b'{"mark": "ended"}'
 
 
 def journal_folder() -> Path:
@@ -44,7 +44,8 @@ class Journal:
     """What a journal says but for the captions themselves.
 
     `name` is what the user did, in the language of that time; `num_files` counts the captions. `is_back` says that the
-    changes were taken back, or were about to be; `is_done` that the last thing wanted of them was done to its end.
+    changes were taken back, or were about to be. `state` is what became of the last thing wanted of them: it is "open"
+    while it is being done, and when the process died then; "ended" when some captions could not be written.
     """
 
     path: Path
@@ -52,28 +53,57 @@ class Journal:
     folder: Path
     num_files: int
     is_back: bool = False
-    is_done: bool = False
+    state: Literal["open", "done", "ended"] = "open"
+
+    @property
+    def can_be_taken_back(self) -> bool:
+        """Whether there is something left to take back."""
+        return self.state == "ended" or (self.state == "done" and not self.is_back)
+
+
+class DamagedJournalError(UserError):
+    """The changes of a journal cannot be read."""
 
 
 class OpenJournal:
     """A journal that is being followed. While it is open no other process completes it."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, file: IO[bytes], *, is_new: bool = False) -> None:
         self.path = path
+        self.is_void = False
         self._file = file
+        self._is_new = is_new
 
-    def done(self) -> None:
-        """Note that everything was done."""
-        self._mark(_DONE)
+    def close(self, *, is_whole: bool, num_changes: int) -> None:
+        """Note how it ended. A new journal of which nothing was done vanishes.
+
+        A full disk may keep the note from being written: then what was done is looked at again when the dataset is
+        opened, and noted.
+
+        Args:
+            is_whole: Nothing failed.
+            num_changes: Captions that hold something else now.
+        """
+        self.is_void = self._is_new and not num_changes
+        if not self.is_void:
+            with contextlib.suppress(OSError):
+                self._mark(_DONE if is_whole else _ENDED)
 
     def turn(self, *, back: bool) -> None:
-        """Note that the changes are about to be taken back, or made again."""
-        self._mark(_BACK if back else _FORWARD)
-        os.fsync(self._file.fileno())
+        """Note that the changes are about to be taken back, or made again.
 
-    def _mark(self, mark: dict[str, str]) -> None:
+        Raises:
+            UserError: The note cannot be written; the captions must be left alone then.
+        """
+        try:
+            self._mark(_BACK if back else _FORWARD)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def _mark(self, mark: bytes) -> None:
         self._file.seek(0, os.SEEK_END)
-        self._file.write(_line(mark))
+        self._file.write(b"\n" + mark + b"\n")  # The last mark may have been cut off in the middle.
         self._file.flush()
 
 
@@ -90,9 +120,11 @@ def begin_journal(name: str, folder: Path, changes: Sequence[CaptionChange]) -> 
         UserError: The journal cannot be written; the captions must be left alone then.
     """
     try:
+        remove_old_journals()
         path, file = _create(folder)
     except OSError as error:
         raise _unwritable(error) from error
+    journal = OpenJournal(path, file, is_new=True)
     with file:
         try:
             head = {"kiln": "caption-journal", "version": _VERSION, "name": name, "folder": str(_place(folder))}
@@ -107,7 +139,7 @@ def begin_journal(name: str, folder: Path, changes: Sequence[CaptionChange]) -> 
                 )
                 for change in changes
             ]
-            file.write(b"".join([*lines, _line(_FORWARD)]))
+            file.write(b"".join([*lines, _FORWARD, b"\n"]))
             file.flush()
             os.fsync(file.fileno())
         except OSError as error:
@@ -115,7 +147,9 @@ def begin_journal(name: str, folder: Path, changes: Sequence[CaptionChange]) -> 
             with contextlib.suppress(OSError):
                 path.unlink()
             raise _unwritable(error) from error
-        yield OpenJournal(path, file)
+        yield journal
+    if journal.is_void:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -141,7 +175,7 @@ def read_journal(path: Path) -> tuple[CaptionChange, ...]:
     """The changes of a journal, in the order in which they were made.
 
     Raises:
-        UserError: The journal is missing or damaged.
+        DamagedJournalError: The journal is missing or damaged.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -151,7 +185,7 @@ def read_journal(path: Path) -> tuple[CaptionChange, ...]:
             CaptionChange(Path(entry["caption"]), _bytes(entry["before"]), _bytes(entry["after"])) for entry in entries
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
+        raise DamagedJournalError(
             "The journal {file} is missing or damaged, so these captions cannot be brought back.",
             remedy="The captions stay as they are now.",
             file=path,
@@ -169,8 +203,8 @@ def journals(folder: Path) -> list[Journal]:
 
 
 def latest_journal(folder: Path) -> Journal | None:
-    """The last change to many captions of a dataset that was not taken back."""
-    return next((journal for journal in journals(folder) if not journal.is_back), None)
+    """The last change to many captions of a dataset of which something is left to take back."""
+    return next((journal for journal in journals(folder) if journal.can_be_taken_back), None)
 
 
 @contextlib.contextmanager
@@ -178,25 +212,34 @@ def unfinished(folder: Path) -> Iterator[list[tuple[Journal, OpenJournal]]]:
     """The journals of a dataset that a process which died was at work on, the oldest first, held for the caller."""
     with contextlib.ExitStack() as held:
         left = []
-        for journal in reversed(journals(folder)):
-            if journal.is_done:
+        for seen in reversed(journals(folder)):
+            if seen.state != "open":
                 continue
             try:
-                left.append((journal, held.enter_context(open_journal(journal.path))))
+                followed = held.enter_context(open_journal(seen.path))
             except UserError:
                 continue  # It is being written by a process that is alive.
+            journal = _glance(seen.path)  # That process may have gone on until just now.
+            if journal is not None and journal.state == "open":
+                left.append((journal, followed))
         yield left
 
 
 def remove_old_journals() -> None:
-    """Let the oldest journals go when there are very many, or when they take much room."""
+    """Let the oldest journals go when there are very many, or when they take much room; those at work stay."""
+    kept = []
+    for path in _files(""):
+        with contextlib.suppress(OSError):  # Another process may be tidying up as well.
+            kept.append((path.stat().st_mtime, path.stat().st_size, path))
     num_bytes = 0
     # Names begin with a folder's key, so the time is what tells their age.
-    kept = sorted(((path.stat().st_mtime, path) for path in _files("")), reverse=True)
-    for number, (_, path) in enumerate(kept):
-        num_bytes += path.stat().st_size
-        if number and (number >= _MOST_KEPT or num_bytes > _MOST_BYTES):
-            path.unlink(missing_ok=True)
+    for number, (_, size, path) in enumerate(sorted(kept, reverse=True), start=1):
+        num_bytes += size
+        if number > 1 and (number > _MOST_KEPT or num_bytes > _MOST_BYTES):
+            journal = _glance(path)
+            if journal is None or journal.state != "open":
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -204,16 +247,14 @@ def remove_old_journals() -> None:
 
 def _create(folder: Path) -> tuple[Path, IO[bytes]]:
     journal_folder().mkdir(parents=True, exist_ok=True)
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    for number in count():
-        path = journal_folder() / f"{_key(folder)}-{stamp}-{number:03d}.jsonl"
+    while True:
+        path = journal_folder() / f"{_key(folder)}-{time.time_ns():020d}.jsonl"  # Names in the order of time.
         try:
             file = path.open("x+b")
         except FileExistsError:
             continue
         try_lock(file)
         return path, file
-    raise AssertionError("numbers do not end")
 
 
 def _files(key: str) -> list[Path]:
@@ -226,19 +267,19 @@ def _glance(path: Path) -> Journal | None:
         with path.open("rb") as file:
             head = _head(file.readline())
             file.seek(max(file.tell(), file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            marks = [json.loads(line) for line in file.read().split(b"\n") if line.startswith(b'{"mark"')]
+            marks = [line for line in file.read().split(b"\n") if line in (_FORWARD, _BACK, _DONE, _ENDED)]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not marks:
         return None
-    directions = [mark for mark in marks if mark != _DONE]
+    directions = [mark for mark in marks if mark in (_FORWARD, _BACK)]
     return Journal(
         path=path,
         name=str(head["name"]),
         folder=Path(head["folder"]),
         num_files=int(head["files"]),
         is_back=bool(directions) and directions[-1] == _BACK,
-        is_done=marks[-1] == _DONE,
+        state="done" if marks[-1] == _DONE else "ended" if marks[-1] == _ENDED else "open",
     )
 
 

@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 
+from core.dataset.pinyin import Pinyin, pinyin_of
 from core.dataset.statistics import TagCount
 from core.dataset.tag_cache import key_of
 from core.paths import RESOURCES
 from core.tagging.choice import spelled
 
-NAMES = RESOURCES / "tag_names" / "zh_CN.json"
+NAMES = RESOURCES / "tag_lists" / "zh_CN.json"
+LEAST_PINYIN = 2  # One letter begins too many names.
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,20 @@ def chinese_name(tag: str) -> str:
     return name.chinese if name else ""
 
 
+def common_tags() -> tuple[str, ...]:
+    """The tags that have a Chinese name."""
+    return tuple(name.tag for name in _table().values())
+
+
 def search(text: str) -> list[str]:
-    """The common tags that have a text in their English or Chinese name; those that begin with it come first."""
+    """The common tags that have a text in their English or Chinese name, then those whose name is typed like it.
+
+    In both parts, those that begin with it come first.
+    """
     needle = key_of(text)
-    tags = [name.tag for name in _table().values()]
-    return [tags[place] for place in _best(needle, _named(needle), tags, len(tags))]
+    tags = common_tags()
+    found = (_best(tags, wanted, len(tags)) for wanted in (_by_name(needle), _by_pinyin(needle)))
+    return list(dict.fromkeys(tags[place] for places in found for place in places))
 
 
 def suggestions(
@@ -47,7 +59,8 @@ def suggestions(
     """What the beginning of a tag may become: tags of the set, then those of the tagger, then other common ones.
 
     Within each of these, tags that begin with the text come first, then those with a word that does, then those that
-    have it elsewhere. Chinese names count as well as the tags.
+    have it elsewhere. Chinese names count as well as the tags. Behind all of them come, in the same order, the tags
+    whose Chinese name is typed like the text, as `changfa` or `cf`.
 
     Args:
         prefix: What was typed so far; empty text gives the most frequent tags of the set.
@@ -58,7 +71,6 @@ def suggestions(
     """
     needle = key_of(prefix)
     table = _table()
-    named = _named(needle)
     found: dict[str, Suggestion] = {}
 
     def add(tag: str, count: int) -> None:
@@ -67,15 +79,25 @@ def suggestions(
             name = table.get(key)
             found[key] = Suggestion(tag, count, name.chinese if name else "")
 
-    for place in _best(needle, named, [count.tag for count in counts], limit):
-        add(counts[place].tag, counts[place].count)
-    others = (tagger_tags, [name.tag for name in table.values()]) if needle else ()
-    for tags in others:
-        if len(found) < limit:
-            # Some of the best may be there already.
-            for place in _best(needle, named, tags, limit + len(found)):
-                add(spelled(tags[place], replace_underscores), 0)
+    own = [count.tag for count in (counts if needle else counts[:limit])]
+    others = (tagger_tags, common_tags()) if needle else ()
+    for wanted in (_by_name(needle), _by_pinyin(needle)):
+        for place in _best(own, wanted, limit + len(found)):
+            add(own[place], counts[place].count)
+        for tags in others:
+            if len(found) < limit:
+                # Some of the best may be there already.
+                for place in _best(tags, wanted, limit + len(found)):
+                    add(spelled(tags[place], replace_underscores), 0)
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Tags whose key has a text (None for no text), and keys that match otherwise, each with its rank, 0 to 2."""
+
+    needle: str | None
+    ranks: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +113,64 @@ def _table() -> dict[str, _Name]:
     return {key_of(tag): _Name(tag, chinese) for tag, chinese in names.items()}
 
 
-def _best(needle: str, named: Mapping[str, int], tags: Sequence[str], limit: int) -> list[int]:
-    """The places of the best matches: begin with it, have a word that does, have it inside; each in their order.
+@cache
+def _typed() -> dict[str, Pinyin]:
+    """How the Chinese names are typed, by key."""
+    return {key: pinyin_of(name.chinese) for key, name in _table().items()}
 
-    `named` are the keys of tags that match by their Chinese names, from `_named`.
+
+def _best(tags: Sequence[str], wanted: _Wanted, limit: int) -> list[int]:
+    """The places of the best matches: the lowest rank first, and each in their order."""
+    needle, known = wanted.needle, wanted.ranks
+    keys = enumerate(map(key_of, tags))  # Most do not match: these are left out at the speed of a comprehension.
+    if needle is None:
+        found = [(place, known[key]) for place, key in keys if key in known]
+    else:
+        found = [
+            (place, min(_rank(needle, key), known.get(key, 2))) for place, key in keys if needle in key or key in known
+        ]
+    found.sort(key=itemgetter(1))
+    return [place for place, _ in found[:limit]]
+
+
+def _by_name(needle: str) -> _Wanted:
+    """Tags by themselves and, for what is not ASCII, by their Chinese names.
+
+    Those that begin with the text are best, then those with a word that does.
     """
-    ranks: tuple[list[int], ...] = ([], [], [])
-    for place, tag in enumerate(tags):
-        key = key_of(tag)
-        if needle in key or key in named:
-            rank = ranks[min(_rank(needle, key), named.get(key, 2))]
-            if len(rank) < limit:
-                rank.append(place)
-                if len(ranks[0]) == limit:
-                    break
-    return [place for rank in ranks for place in rank][:limit]
+    if needle.isascii():
+        return _Wanted(needle, {})
+    names = _table().items()
+    return _Wanted(needle, {key: _rank(needle, name.chinese) for key, name in names if needle in name.chinese})
+
+
+def _by_pinyin(needle: str) -> _Wanted:
+    """Tags by how their Chinese names are typed: in full, or the first letter of each syllable.
+
+    Whole names are best, then those that begin with the text, then those of which some syllable does.
+    """
+    typed = needle.replace(" ", "").replace("'", "")
+    if not (typed.isascii() and typed.isalpha()) or len(typed) < LEAST_PINYIN:
+        return _Wanted(None, {})
+    near = [item for item in _typed().items() if typed in item[1].text or item[1].initials.startswith(typed)]
+    ranks = ((key, _pinyin_rank(typed, pinyin)) for key, pinyin in near)
+    return _Wanted(None, {key: rank for key, rank in ranks if rank is not None})
+
+
+def _pinyin_rank(typed: str, pinyin: Pinyin) -> int | None:
+    if typed in (pinyin.text, pinyin.initials):
+        return 0
+    if pinyin.text.startswith(typed) or pinyin.initials.startswith(typed):
+        return 1
+    place = pinyin.text.find(typed)
+    while place >= 0:
+        if place in pinyin.starts:  # A syllable is not typed from its middle.
+            return 2
+        place = pinyin.text.find(typed, place + 1)
+    return None
 
 
 def _rank(needle: str, text: str) -> int:
     if text.startswith(needle):
         return 0
     return 1 if f" {needle}" in text or f"({needle}" in text else 2
-
-
-def _named(needle: str) -> dict[str, int]:
-    """The keys of tags whose Chinese name has the text, with how well it matches. ASCII is looked for in tags only."""
-    if needle.isascii():
-        return {}
-    return {key: _rank(needle, name.chinese) for key, name in _table().items() if needle in name.chinese}

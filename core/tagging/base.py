@@ -9,12 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
-from core.errors import UserError
+from core.errors import UserError, explain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Category = Literal["general", "character", "copyright", "artist", "meta", "rating", "other"]
+Category = Literal["general", "character", "copyright", "artist", "meta", "rating", "quality", "model", "other"]
+LEAST_SCORE = 0.05
+"""What is less certain is never kept: no threshold goes below it."""
 
 
 class ScoredTag(NamedTuple):
@@ -25,17 +27,36 @@ class ScoredTag(NamedTuple):
     category: Category
 
 
+class Seen(NamedTuple):
+    """What a model saw in a picture: tags, the most certain first, or a sentence; with two models both."""
+
+    tags: tuple[ScoredTag, ...] = ()
+    sentence: str = ""
+
+
 class Tagger(Protocol):
-    """A loaded tagger. `tag` may be called from `parallel_calls` threads at once."""
+    """A loaded tagger or sentence model. `look` may be called from `parallel_calls` threads at once."""
 
     name: ClassVar[str]
     title: ClassVar[str]
-    device: str
-    """What it computes on, to be shown: CPU, CUDA, ..."""
-    batch_size: int
-    """Pictures per call that serve the device best."""
-    parallel_calls: int
-    """Calls of `tag` at once that serve the machine best."""
+    gives: ClassVar[Literal["tags", "sentence"]]
+    """What it fills of `Seen`."""
+
+    @property
+    def device(self) -> str:
+        """What it computes on, to be shown: CPU, CUDA, ..."""
+
+    @property
+    def note(self) -> str:
+        """A sentence about why it is not on the graphics card, where there is one; else ""."""
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per call that serve the device best; it falls when the memory turns out to be too small."""
+
+    @property
+    def parallel_calls(self) -> int:
+        """Calls of `look` at once that serve the machine best."""
 
     @classmethod
     def fits(cls, folder: Path) -> bool:
@@ -49,8 +70,8 @@ class Tagger(Protocol):
             UserError: A file is missing, damaged, or does not belong to the other.
         """
 
-    def tag(self, images: Iterable[Image], *, least_score: float = 0.0) -> list[list[ScoredTag]]:
-        """For each picture (RGB) all tags with at least that score, the most certain first.
+    def look(self, images: Iterable[Image]) -> list[Seen]:
+        """What is in each picture (RGB): tags of at least `LEAST_SCORE`, or a sentence.
 
         Pictures are taken one by one, so that a generator keeps only one decoded at a time.
         """
@@ -81,11 +102,32 @@ def load_tagger(folder: Path) -> Tagger:
             remedy="Choose the folder of a tagger, or leave the field empty for the starter tagger.",
             folder=folder,
         )
-    for tagger in taggers().values():
-        if tagger.fits(folder):
-            return tagger.load(folder)
+    tagger = kind_of(folder)
+    if tagger is not None:
+        return tagger.load(folder)
+    inside = next((path for path in _folders_in(folder) if kind_of(path) is not None), None)
+    if inside is not None:
+        raise UserError(
+            "There is no tagger in {folder} itself, but there is one in its folder {name}.",
+            remedy="Choose that folder: {inside}",
+            folder=folder,
+            name=inside.name,
+            inside=inside,
+        )
     raise UserError(
         "There is no tagger in {folder}.",
-        remedy="Choose a folder with model.onnx and selected_tags.csv, or leave it empty for the starter tagger.",
+        remedy="Choose a folder with model.onnx and its list of tags, or with a BLIP or Florence-2 model.",
         folder=folder,
     )
+
+
+def kind_of(folder: Path) -> type[Tagger] | None:
+    """The kind of tagger that a folder holds, complete or not; None when it holds none."""
+    return next((tagger for tagger in taggers().values() if tagger.fits(folder)), None)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise explain(error) or error from error

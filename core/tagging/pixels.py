@@ -1,4 +1,4 @@
-"""The picture as a WD14 tagger wants it: a square on white, resized the way these taggers were trained with."""
+"""The picture as taggers want it: a square on white, resized the way they were trained with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 WHITE = 255
+_STRIP_PIXELS = 4_000_000
 
 
 def tagger_square(image: Image, size: int) -> NDArray[np.uint8]:
@@ -34,9 +35,37 @@ def tagger_square(image: Image, size: int) -> NDArray[np.uint8]:
     rows = resize(pixels.reshape(height, width * 3), size, side).reshape(size, width, 3)
     columns = np.ascontiguousarray(rows.transpose(1, 0, 2)).reshape(width, size * 3)
     square = resize(columns, size, side).reshape(size, size, 3).transpose(1, 0, 2)
-    # OpenCV rounds halves up when it halves a picture, and to even otherwise.
-    rounded = np.floor(square + 0.5) if side == 2 * size else np.rint(square)
+    # What ends on a half shall do so exactly, free of float32's noise. OpenCV rounds halves up when it halves a picture
+    # and to even otherwise.
+    exact = square.round(4)
+    rounded = np.floor(exact + 0.5) if side == 2 * size else np.rint(exact)
     return np.ascontiguousarray(rounded.clip(0, 255).astype(np.uint8))
+
+
+def smooth_square(image: Image, size: int) -> NDArray[np.float32]:
+    """[3, size, size] in BGR, -1 to 1: the whole picture in the middle of a white square, resized by Pillow's cubics.
+
+    The pixels are those of `resize` on the padded picture. It is padded and resized strip by strip, because the square
+    around a panorama would be many times as large as the picture.
+
+    Args:
+        image: RGB.
+        size: Side of the square, in pixels.
+    """
+    import numpy as np
+    from PIL import Image as Pillow
+
+    side = max(image.size)
+    left, top = (side - image.width) // 2, (side - image.height) // 2
+    rows = Pillow.new("RGB", (size, side), "white")
+    height = max(1, _STRIP_PIXELS // side)
+    for start in range(0, image.height, height):
+        end = min(start + height, image.height)
+        strip = Pillow.new("RGB", (side, end - start), "white")
+        strip.paste(image.crop((0, start, image.width, end)), (left, 0))
+        rows.paste(strip.resize((size, end - start), Pillow.Resampling.BICUBIC), (0, top + start))
+    square = np.asarray(rows.resize((size, size), Pillow.Resampling.BICUBIC), np.float32)
+    return np.ascontiguousarray((square[:, :, ::-1].transpose(2, 0, 1) / WHITE - 0.5) / 0.5)
 
 
 def _padded(rows: NDArray[Any], side: int) -> NDArray[Any]:

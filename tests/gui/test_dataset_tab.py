@@ -25,7 +25,7 @@ from app.widgets.trained_preview import TrainedPreview
 from core.dataset.records import ImageRecord, Scan
 from core.paths import STARTER_TAGGER
 from core.runner import LocalRun
-from core.tagging.wd14 import tag_list
+from core.tagging.tag_files import tag_list
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 

@@ -13,8 +13,8 @@ from pytestqt.qtbot import QtBot
 
 from app.project import Project
 from core.dataset import caption_edits
-from core.dataset.caption_edits import intend
-from core.dataset.caption_journal import begin_journal
+from core.dataset.caption_edits import Written, intend
+from core.dataset.caption_journal import begin_journal, journals
 from core.dataset.edits import UNTOUCHED, Concept, Crop, PictureEdits, dataset_file_of, load_dataset
 from core.dataset.scan import scan_folder, scan_job
 from tests import pictures as made
@@ -317,6 +317,18 @@ def test_what_was_being_written_when_the_program_ended_is_complete_after_opening
     assert made.contents(folder) == before
 
 
+def test_captions_are_completed_beside_other_news_of_the_folder(qtbot: QtBot, project: Project, folder: Path) -> None:
+    dataset_file_of(folder).parent.mkdir(parents=True, exist_ok=True)
+    dataset_file_of(folder).write_text("{damaged", encoding="utf-8")
+    records = scan_folder(folder).records
+    with begin_journal("Tag 6 pictures", folder, intend(records, {record.path: "x" for record in records}).changes):
+        pass  # The program ends here.
+    told = []
+    project.problem.connect(lambda message, _remedy: told.append(message))
+    open_folder(qtbot, project, folder)
+    assert captions(project) == ["x"] * 6 and "Tag 6 pictures" in told[0] and "damaged" in told[0]
+
+
 def test_captions_are_shown_as_soon_as_they_are_safe(
     qtbot: QtBot, opened: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -424,9 +436,46 @@ def test_a_file_that_cannot_be_taken_back_keeps_its_step(
     opened.undo()
     monkeypatch.undo()
     assert captions(opened)[1:4] == ["1girl, number 1", "x", "1girl, number 3"]
-    assert (opened.undo_name, opened.redo_name) == ("All", "All")
+    assert (opened.undo_name, opened.redo_name) == ("All", "")
     opened.undo()
-    assert captions(opened)[2] == "1girl, number 2" and opened.undo_name == ""
+    assert captions(opened)[2] == "1girl, number 2" and (opened.undo_name, opened.redo_name) == ("", "All")
+
+
+def test_a_damaged_journal_does_not_stand_in_the_way_of_earlier_steps(opened: Project, folder: Path) -> None:
+    before = made.contents(folder)
+    opened.edit_captions("First", dict.fromkeys(images(opened), "x"))
+    opened.edit_captions("Second", dict.fromkeys(images(opened)[:2], "y"))
+    second = journals(folder)[0]
+    second.path.write_bytes(b"")
+    opened.undo()
+    assert opened.undo_name == "First"
+    opened.undo()
+    left = {name for name, data in made.contents(folder).items() if data != before.get(name)}
+    assert left == {"p00.txt", "p01.txt"}
+
+
+def test_small_changes_that_wait_for_a_large_one_are_all_made(
+    qtbot: QtBot, opened: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 3)
+    first, *_, last = images(opened)
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"))
+    ended: list[int] = []
+    for number, image in enumerate((first, last, first)):
+        opened.edit_captions(
+            f"{number}", {image: f"{number}"}, then=lambda _written, number=number: ended.append(number)
+        )
+    qtbot.waitUntil(lambda: len(ended) == 3)
+    assert ended == [0, 1, 2] and not opened.is_writing
+    assert first.with_suffix(".txt").read_bytes() == b"2" and last.with_suffix(".txt").read_bytes() == b"1"
+
+
+def test_what_became_of_captions_is_told_to_whoever_asked(opened: Project) -> None:
+    told: list[Written | None] = []
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"), then=told.append)
+    assert told[0] is not None and len(told[0].changes) == 6
+    opened.edit_captions("All", dict.fromkeys(images(opened), "x"), then=told.append)
+    assert told[1] is not None and not told[1].changes
 
 
 def test_reading_again_does_not_call_off_the_opening_of_another_folder(

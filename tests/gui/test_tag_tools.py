@@ -776,6 +776,7 @@ def test_a_change_meanwhile_is_not_written_over(qtbot: QtBot, opened: Project, f
 
 
 def test_diff_shows_what_goes_and_what_comes() -> None:
+    assert caption_diff("solo, hat", "miru, solo, hat") == [("new", "miru"), ("same", ", solo, hat")]
     parts = caption_diff("miru, red hair, smile", "miru, blue hair, smile, hat")
     assert "".join(text for kind, text in parts if kind != "new") == "miru, red hair, smile"
     assert "".join(text for kind, text in parts if kind != "gone") == "miru, blue hair, smile, hat"

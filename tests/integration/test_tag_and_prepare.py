@@ -10,9 +10,10 @@ import pytest
 from core.control import Control
 from core.dataset.scan import scan_folder
 from core.events import Event, Failed, Finished, Notice, PictureTagged, from_line, to_line
-from core.jobs import Job, PrepareJob, TagJob, TagOptions, job_from_line, job_to_line, run_to_end
+from core.jobs import Job, PrepareJob, TagJob, job_from_line, job_to_line, run_to_end
 from core.paths import STARTER_DEMO, STARTER_TAGGER
-from core.tagging.backup import undo_tagging
+from core.tagging.options import TagOptions
+from core.tagging.writing import undo_tagging
 from core.text import set_language
 from tests import pictures
 from tests.taggers import tiny_tagger
@@ -38,7 +39,8 @@ def test_a_messy_folder_from_pictures_to_a_training_set(tmp_path: Path) -> None:
     finished = tagged[-1]
     assert isinstance(finished, Finished) and finished.output is not None
     written = [event for event in tagged if isinstance(event, PictureTagged)]
-    assert all(event.caption.startswith("miru, ") and event.written for event in written)
+    assert all(event.caption.startswith("miru, ") and event.outcome in ("new", "changed") for event in written)
+    assert finished.num_failed == len(pictures.HOSTILE)
     assert (source / "p01.txt").read_text("utf-8") == "miru, 1girl, number 1, miru (kiln), long hair, ^_^"
     assert (source / "p00.txt").read_text("utf-8").startswith("miru, " + pictures.GBK_CAPTION)
     named = {event.image.name for event in tagged if isinstance(event, Notice) and event.image}
@@ -51,7 +53,7 @@ def test_a_messy_folder_from_pictures_to_a_training_set(tmp_path: Path) -> None:
     assert {record.repeats for record in scan.records} == {0, 10}
     assert {record.caption for record in scan.records} == {event.caption for event in written}
 
-    undo_tagging(finished.output)
+    list(undo_tagging(source, Control()))
     assert pictures.contents(source) == before
 
 

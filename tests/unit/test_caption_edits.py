@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset.caption_edits import Written, repeat, take_back, write_captions
+from core.dataset.caption_edits import Written, carry_out, intend_turn, write_captions
 from core.dataset.records import ImageRecord
 from core.dataset.scan import scan_folder
 from tests import pictures
@@ -45,9 +45,9 @@ def test_undo_and_redo_return_every_byte(edit: Edit, tmp_path: Path) -> None:
     assert len(written.changes) == len(odd) and not written.foreign and written.error is None
     assert (tmp_path / "p000.txt").read_text(encoding="utf-8") == f"{CHINESE}, smile"
     assert (tmp_path / "p003.txt").read_bytes() == b"smile"
-    assert len(take_back(written.changes).changes) == len(odd)
+    assert len(carry_out(intend_turn(written.changes, back=True)).changes) == len(odd)
     assert pictures.contents(tmp_path) == before
-    assert len(repeat(written.changes).changes) == len(odd)
+    assert len(carry_out(intend_turn(written.changes, back=False)).changes) == len(odd)
     assert pictures.contents(tmp_path) == after
 
 
@@ -68,7 +68,7 @@ def test_what_another_program_wrote_is_left_alone(edit: Edit, tmp_path: Path) ->
     assert [change.path.name for change in written.changes] == ["p000.txt"]
     assert [path.name for path in written.foreign] == ["p001.txt", "p002.txt"]
     (tmp_path / "p000.txt").write_bytes(b"theirs now")
-    undone = take_back(written.changes)
+    undone = carry_out(intend_turn(written.changes, back=True))
     assert undone.changes == () and [path.name for path in undone.foreign] == ["p000.txt"]
     assert [(tmp_path / f"p00{n}.txt").read_bytes() for n in range(3)] == [b"theirs now", b"theirs", b"theirs, too"]
 

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.dataset import caption_journal
+from core.dataset import caption_edits, caption_journal
 from core.dataset.caption_edits import carry_out, finish_journals, intend, turn_journal, write_captions
 from core.dataset.caption_journal import (
     begin_journal,
@@ -58,7 +60,7 @@ def test_a_journal_brings_back_every_byte_and_makes_the_changes_again(
     after = pictures.contents(folder)
     latest = latest_journal(folder)
     assert latest is not None and latest.path == written.journal
-    assert (latest.name, latest.num_files, latest.is_done, latest.is_back) == ("Tag", 4, True, False)
+    assert (latest.name, latest.num_files, latest.state, latest.is_back) == ("Tag", 4, "done", False)
     assert len(turn_journal(latest.path, back=True).changes) == 4 and pictures.contents(folder) == before
     assert latest_journal(folder) is None and journals(folder)[0].is_back
     assert len(turn_journal(latest.path, back=False).changes) == 4 and pictures.contents(folder) == after
@@ -121,11 +123,11 @@ def test_what_a_killed_process_left_is_completed_and_can_be_taken_back(
     die_while_writing(folder, after)
     changed = [name for name, data in pictures.contents(folder).items() if before.get(name) != data]
     assert len(changed) == after
-    assert [journal.is_done for journal in journals(folder)] == [False]
+    assert [journal.state for journal in journals(folder)] == ["open"]
     assert [journal.name for journal in finish_journals(folder)] == ["Tag"]
     assert [record.caption_path.read_bytes() for record in records] == [b"new 0", b"new 1", b"new 2", b"new 3"]
     latest = latest_journal(folder)
-    assert latest is not None and latest.is_done and finish_journals(folder) == ()
+    assert latest is not None and latest.state == "done" and not list(finish_journals(folder))
     turn_journal(latest.path, back=True)
     assert pictures.contents(folder) == before
 
@@ -136,7 +138,7 @@ def test_an_undo_that_was_cut_off_is_completed_as_an_undo(records: tuple[ImageRe
     assert written.journal is not None
     with caption_journal.open_journal(written.journal) as journal:
         journal.turn(back=True)
-    assert len(finish_journals(folder)) == 1 and pictures.contents(folder) == before
+    assert len(list(finish_journals(folder))) == 1 and pictures.contents(folder) == before
 
 
 def test_a_journal_that_was_never_whole_is_as_if_it_were_not_there(
@@ -149,8 +151,159 @@ def test_a_journal_that_was_never_whole_is_as_if_it_were_not_there(
     whole = written.journal.read_bytes()
     for size in (0, 10, 200, whole.index(b'{"mark"') - 1):
         written.journal.write_bytes(whole[:size])
-        assert journals(folder) == [] and finish_journals(folder) == ()
+        assert journals(folder) == [] and not list(finish_journals(folder))
     assert pictures.contents(folder) == before
+
+
+def test_files_that_a_power_cut_left_unfinished_are_completed(
+    records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pictures.contents(folder)
+    intended = intend(records, texts(records))
+    with begin_journal("Tag", folder, intended.changes):
+        records[0].caption_path.write_bytes(b"")
+        records[1].caption_path.write_bytes(b"new")
+        records[2].caption_path.write_bytes(b"\0\0\0\0\0")
+        records[3].caption_path.write_bytes(b"mine")
+    assert len(list(finish_journals(folder))) == 1
+    assert [record.caption_path.read_bytes() for record in records] == [b"new 0", b"new 1", b"new 2", b"mine"]
+    latest = latest_journal(folder)
+    assert latest is not None
+    turn_journal(latest.path, back=True)
+    mine = str(records[3].caption_path.relative_to(folder))
+    assert pictures.contents(folder) == {**before, mine: b"mine"}
+
+
+@pytest.fixture
+def locked(records: tuple[ImageRecord, ...], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Another program holds the second caption from now on; the returned function ends that."""
+    real, held = os.replace, [True]
+
+    def refuse(source: Path, target: Path) -> None:
+        if held and Path(target) == records[1].caption_path:
+            raise PermissionError(13, os.strerror(13), str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    return held.clear
+
+
+def test_an_undo_that_failed_in_part_can_be_tried_again(
+    records: tuple[ImageRecord, ...], folder: Path, request: pytest.FixtureRequest
+) -> None:
+    before = pictures.contents(folder)
+    written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert written.journal is not None
+    free = request.getfixturevalue("locked")
+    undone = turn_journal(written.journal, back=True)
+    assert undone.failed == (records[1].caption_path,) and records[1].caption_path.read_bytes() == b"new 1"
+    latest = latest_journal(folder)
+    assert latest is not None and latest.path == written.journal
+    assert not list(finish_journals(folder))  # The user was told; nothing is tried behind their back.
+    free()
+    turn_journal(latest.path, back=True)
+    assert pictures.contents(folder) == before and latest_journal(folder) is None
+
+
+def test_what_cannot_be_completed_is_tried_again_the_next_time(
+    records: tuple[ImageRecord, ...], folder: Path, request: pytest.FixtureRequest
+) -> None:
+    with begin_journal("Tag", folder, intend(records, texts(records)).changes):
+        pass
+    free = request.getfixturevalue("locked")
+    with pytest.raises(PermissionError):
+        list(finish_journals(folder))
+    free()
+    assert len(list(finish_journals(folder))) == 1
+    assert records[1].caption_path.read_bytes() == b"new 1"
+
+
+def test_a_damaged_journal_does_not_stand_in_the_way_of_others(records: tuple[ImageRecord, ...], folder: Path) -> None:
+    changes = intend(records, texts(records)).changes
+    with begin_journal("First", folder, changes[:1]) as first:
+        pass
+    first.path.write_bytes(first.path.read_bytes().replace(b'"caption"', b'"captain"'))
+    with begin_journal("Second", folder, changes[1:]):
+        pass
+    finished = []
+    with pytest.raises(UserError, match="damaged"):
+        finished.extend(journal.name for journal in finish_journals(folder))
+    assert records[1].caption_path.read_bytes() == b"new 1"
+    assert not list(finish_journals(folder)) and len(journals(folder)) == 1
+
+
+def test_a_mark_that_was_cut_off_does_not_hide_the_journal(records: tuple[ImageRecord, ...], folder: Path) -> None:
+    before = pictures.contents(folder)
+    written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert written.journal is not None
+    written.journal.write_bytes(written.journal.read_bytes()[:-6])
+    assert [journal.state for journal in journals(folder)] == ["open"]
+    assert len(list(finish_journals(folder))) == 1
+    assert [journal.state for journal in journals(folder)] == ["done"]
+    turn_journal(written.journal, back=True)
+    assert pictures.contents(folder) == before
+
+
+def test_a_journal_of_which_nothing_was_done_vanishes(
+    records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "replace", lambda _source, _target: (_ for _ in ()).throw(PermissionError(13, "held")))
+    written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert len(written.failed) == 4 and written.journal is None and journals(folder) == []
+
+
+def test_a_full_disk_at_the_end_keeps_what_was_written(
+    records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_journal: object, _mark: bytes) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_journal.OpenJournal, "_mark", refuse)
+        written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert len(written.changes) == 4 and written.journal is not None
+    assert [journal.state for journal in journals(folder)] == ["open"]
+    assert len(list(finish_journals(folder))) == 1 and latest_journal(folder) is not None
+
+
+def test_a_journal_that_ended_just_now_is_not_completed_again(
+    records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pictures.contents(folder)
+    written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert written.journal is not None
+    (was,) = journals(folder)
+    turn_journal(written.journal, back=True)
+    monkeypatch.setattr(caption_journal, "journals", lambda _folder: [replace(was, state="open")])
+    assert not list(finish_journals(folder)) and pictures.contents(folder) == before
+
+
+def test_undo_ends_where_it_is_asked_to_and_goes_on_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_edits, "_TOLD_EVERY", 2)
+    records = scan_folder(folder).records
+    before = pictures.contents(folder)
+    written = write_captions(records, texts(records), name="Tag", folder=folder)
+    assert written.journal is not None
+    undone = turn_journal(written.journal, back=True, is_stopped=lambda: True)
+    assert undone.is_stopped and len(undone.changes) == 2
+    assert len(list(finish_journals(folder))) == 1 and pictures.contents(folder) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights, and links only for some")
+def test_links_and_rights_stay(records: tuple[ImageRecord, ...], folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_bytes(b"x")
+    link, private = folder / "🦊.txt", folder / "a.txt"
+    link.unlink(missing_ok=True)
+    link.symlink_to(elsewhere)
+    private.chmod(0o600)
+    records = scan_folder(folder).records
+    written = write_captions(records, dict.fromkeys(texts(records), "new"), name="Tag", folder=folder)
+    assert link.is_symlink() and elsewhere.read_bytes() == b"new"
+    assert private.read_bytes() == b"new" and private.stat().st_mode & 0o777 == 0o600
+    assert written.journal is not None
+    turn_journal(written.journal, back=True)
+    assert elsewhere.read_bytes() == b"x" and link.is_symlink()
 
 
 def test_a_damaged_journal_is_refused_in_words(tmp_path: Path) -> None:
@@ -165,8 +318,8 @@ def test_a_journal_of_a_living_process_is_left_to_it(records: tuple[ImageRecord,
     before = pictures.contents(folder)
     intended = intend(records, texts(records))
     with begin_journal("Tag", folder, intended.changes):
-        assert finish_journals(folder) == () and pictures.contents(folder) == before
-    assert len(finish_journals(folder)) == 1 and pictures.contents(folder) != before
+        assert not list(finish_journals(folder)) and pictures.contents(folder) == before
+    assert len(list(finish_journals(folder))) == 1 and pictures.contents(folder) != before
 
 
 def test_no_caption_is_touched_without_a_journal(
@@ -185,12 +338,22 @@ def test_other_datasets_have_their_own_journals(records: tuple[ImageRecord, ...]
     assert journals(Path(os.path.relpath(folder))) == journals(folder)
 
 
+def test_a_journal_at_work_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_journal, "_MOST_KEPT", 1)
+    change = CaptionChange(tmp_path / "a.txt", None, b"a")
+    with begin_journal("open", tmp_path, [change]) as journal:
+        os.utime(journal.path, (0, 0))
+        with begin_journal("newer", tmp_path, [change]):
+            remove_old_journals()
+    assert [journal.name for journal in journals(tmp_path)] == ["newer", "open"]
+
+
 def test_old_journals_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caption_journal, "_MOST_KEPT", 3)
     change = CaptionChange(tmp_path / "a.txt", None, b"a")
     for number in range(5):
         with begin_journal(str(number), tmp_path, [change]) as journal:
-            journal.done()
+            journal.close(is_whole=True, num_changes=1)
         os.utime(journal.path, (number, number))
     remove_old_journals()
     assert [journal.name for journal in journals(tmp_path)] == ["4", "3", "2"]

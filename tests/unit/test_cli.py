@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,18 @@ import pytest
 from core import cli
 from core.config import TrainConfig, save_config, validated, with_values
 from core.control import Control
-from core.events import Event, Failed, Finished, Notice, StageStarted, StepDone, from_line
-from core.jobs import Job, PrepareJob, SampleJob, TagJob, TrainJob
+from core.dataset.caption_edits import Written
+from core.dataset.captions import CaptionChange
+from core.events import Event, Failed, Finished, Notice, PictureTagged, StageStarted, StepDone, from_line
+from core.hub.catalog import folder_of, known_models, model_card
+from core.jobs import DownloadJob, Job, PrepareJob, SampleJob, TagJob, TrainJob
 from core.paths import STARTER_DEMO, STARTER_MODEL
 from core.run_folder import RunFolder, lora_path
 from core.runner import LocalRun, worker_environment
-from tests.pictures import good_folder
+from core.tagging import writing
+from core.tagging.options import BOTH_TEMPLATE, TagOptions
+from tests.pictures import contents, cut, good_folder
+from tests.taggers import tiny_tagger
 
 
 def job_of(*words: str) -> object:
@@ -81,13 +87,6 @@ def test_starter_is_understood_as_a_setting_too() -> None:
 
 
 def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
-    tag = job_of("tag", str(tmp_path), "--trigger", "miru", "--exclude", "solo, smile", "--on-existing", "replace")
-    assert isinstance(tag, TagJob)
-    assert (tag.options.trigger_word, tag.options.exclude, tag.options.on_existing) == (
-        "miru",
-        ("solo", "smile"),
-        "replace",
-    )
     prepare = job_of("prepare", str(tmp_path), "--export", str(tmp_path / "out"), "--size", "768", "--fit", "smart")
     assert isinstance(prepare, PrepareJob)
     assert (prepare.resolution, prepare.fit, prepare.target) == (768, "smart", tmp_path / "out")
@@ -95,6 +94,167 @@ def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
     assert isinstance(sample, SampleJob)
     assert sample.sampling.prompts == ("a", "b")
     assert sample.sampling.width == 128
+
+
+def tag_job_of(*words: str) -> TagJob:
+    job = job_of("tag", *words)
+    assert isinstance(job, TagJob)
+    return job
+
+
+def test_tag_without_options_is_the_window_s_usual_choice(tmp_path: Path) -> None:
+    assert tag_job_of(str(tmp_path)) == TagJob(folder=tmp_path)
+
+
+def test_tag_takes_every_option(tmp_path: Path) -> None:
+    job = tag_job_of(
+        *(str(tmp_path), "--model", str(tmp_path / "模型"), "--captioner", str(tmp_path / "c")),
+        *("--general-threshold", "0.4", "--character-threshold", "0.5", "--copyright-threshold", "0.6"),
+        *("--other-threshold", "0.7", "--mcut", "--ratings", "--no-characters", "--add", "best， 1girl"),
+        *("--exclude", "solo, *_background", "--replace", "a=b, c=d", "--replace", "e=f", "--prune", "long hair"),
+        *("--template", "{trigger}: {sentence}", "--keep-underscores", "--escape-brackets", "--order", "name"),
+        *("--on-existing", "merge", "--recursive", "--trigger", "miru", "--dry-run"),
+        *("--edits", str(tmp_path / "d.json")),
+    )
+    assert job == TagJob(
+        folder=tmp_path,
+        edits=tmp_path / "d.json",
+        write=False,
+        recursive=True,
+        options=TagOptions(
+            tagger=tmp_path / "模型",
+            captioner=tmp_path / "c",
+            template="{trigger}: {sentence}",
+            threshold=0.4,
+            character_threshold=0.5,
+            copyright_threshold=0.6,
+            other_threshold=0.7,
+            mcut=True,
+            ratings=True,
+            characters=False,
+            trigger_word="miru",
+            add=("best", "1girl"),
+            exclude=("solo", "*_background"),
+            replace=("a=b", "c=d", "e=f"),
+            prune=("long hair",),
+            replace_underscores=False,
+            escape_brackets=True,
+            order="name",
+            on_existing="merge",
+        ),
+    )
+    fields = set(TagOptions.model_fields)
+    assert {name for name in fields if getattr(job.options, name) != getattr(TagOptions(), name)} == fields
+
+
+def test_the_older_names_of_options_go_on_working(tmp_path: Path) -> None:
+    job = tag_job_of(str(tmp_path), "--tagger", str(tmp_path / "t"), "--threshold", "0.5")
+    assert (job.options.tagger, job.options.threshold) == (tmp_path / "t", 0.5)
+
+
+def test_a_sentence_model_alone_is_enough_to_get_sentences(tmp_path: Path) -> None:
+    assert tag_job_of(str(tmp_path), "--captioner", str(tmp_path / "c")).options.template == BOTH_TEMPLATE
+
+
+def test_a_model_of_the_catalogue_is_named_and_must_be_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["tag", str(tmp_path), "--model", "wd-vit-v3"]) == cli.FAILED
+    assert "kiln download wd-vit-v3" in capsys.readouterr().out
+    monkeypatch.setattr("core.hub.catalog.is_here", lambda card: True)
+    card = model_card("wd-vit-v3")
+    assert tag_job_of(str(tmp_path), "--model", "wd-vit-v3").options.tagger == folder_of(card)
+    # A sentence model is no tagger: such a word is a folder.
+    job = tag_job_of(str(tmp_path), "--model", "blip-base")
+    assert job.options.tagger == Path.cwd() / "blip-base"
+
+
+def test_download_makes_its_job(tmp_path: Path) -> None:
+    assert job_of("download", "wd-vit-v3") == DownloadJob(model="wd-vit-v3")
+    assert job_of("download", "blip-base", "--source", "mirror", "--to", str(tmp_path)) == DownloadJob(
+        model="blip-base", source="mirror", folder=tmp_path
+    )
+
+
+def test_the_list_of_models_is_one_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["download", "--list"]) == cli.DONE
+    models = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [model["name"] for model in models] == [card.key for card in known_models()]
+    assert not any(model["is_here"] for model in models)
+
+
+def test_the_list_of_models_is_a_table_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["download", "--list"]) == cli.DONE
+    *table, hint = capsys.readouterr().out.splitlines()
+    assert len(table) == len(known_models()) and "kiln download NAME" in hint
+
+
+def events_of(capsys: pytest.CaptureFixture[str]) -> list[Event]:
+    return [from_line(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_tag_and_take_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = good_folder(tmp_path / "图 片", 3)
+    before = contents(folder)
+    words = ["tag", str(folder), "--model", str(tiny_tagger(tmp_path / "t")), "--on-existing", "replace"]
+    assert cli.main([*words, "--trigger", "miru", "--dry-run"]) == cli.DONE
+    shown = [event for event in events_of(capsys) if isinstance(event, PictureTagged)]
+    assert contents(folder) == before and [event.outcome for event in shown] == ["changed"] * 3
+    assert cli.main([*words, "--trigger", "miru"]) == cli.DONE
+    for event in events_of(capsys):
+        if isinstance(event, PictureTagged):
+            assert event.image.with_suffix(".txt").read_text(encoding="utf-8") == event.caption
+            scores = {name: (score, category) for name, score, category in event.tags}
+            assert event in shown and scores and all(0 < score <= 1 for score, _ in scores.values())
+    assert cli.main(["tag", str(folder), "--undo"]) == cli.DONE
+    assert any("Captions brought back: 3" in event.message for event in events_of(capsys) if isinstance(event, Notice))
+    assert contents(folder) == before
+    assert cli.main(["tag", str(folder), "--undo"]) == cli.FAILED
+    assert "nothing to take back" in capsys.readouterr().out
+
+
+def test_taking_back_can_be_interrupted_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_AT_ONCE", 2)
+    folder = good_folder(tmp_path / "in", 6)
+    before = contents(folder)
+    words = ["tag", str(folder), "--model", str(tiny_tagger(tmp_path / "tagger")), "--on-existing", "replace"]
+    assert cli.main([*words, "--trigger", "miru"]) == cli.DONE
+    really = writing.make_changes
+
+    def interrupted(changes: Sequence[CaptionChange]) -> Written:
+        signal.raise_signal(signal.SIGINT)
+        return really(changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "make_changes", interrupted)
+        assert cli.main(["tag", str(folder), "--undo"]) == cli.STOPPED
+    now = contents(folder)
+    assert sum(now[name] == before[name] for name in before if name.endswith(".txt")) == 2
+    assert cli.main(["tag", str(folder), "--undo"]) == cli.DONE
+    assert contents(folder) == before
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("other", [["--mcut"], ["--trigger", "miru"], ["--threshold", "0.35"], ["--recursive"]])
+def test_nothing_else_can_be_asked_for_when_taking_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: list[str]
+) -> None:
+    assert cli.main(["tag", str(tmp_path), "--undo", *other]) == cli.WRONG_USE
+    assert "takes no other options" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_read_gives_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = good_folder(tmp_path / "in", 2, captions=False)
+    cut(folder / "cut.png")
+    assert cli.main(["tag", str(folder), "--model", str(tiny_tagger(tmp_path / "t"))]) == cli.PARTLY == 3
+    last = events_of(capsys)[-1]
+    assert isinstance(last, Finished) and last.num_failed == 1
+    assert len(list(folder.glob("*.txt"))) == 2
 
 
 WRONG = [
@@ -106,6 +266,13 @@ WRONG = [
     ["tag", ".", "--threshold", "7"],
     ["tag", ".", "--network.rank", "4"],
     ["tag", ".", "--on-existing", "burn"],
+    ["tag", ".", "--template", "{name}"],
+    ["tag", ".", "--replace", "a"],
+    ["tag", ".", "--order", "list"],
+    ["tag", ".", "--dry-run", "--undo"],
+    ["download"],
+    ["download", "wd-vit-v3", "--list"],
+    ["download", "wd-vit-v3", "--source", "nowhere"],
     ["train", "a.toml", "--network.rank"],
     ["prepare", ".", "--export", "out", "--size", "9"],
     ["prepare", ".", "--export", "out", "--shape", "square"],
@@ -134,6 +301,8 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(words: list[str], capsys: pyt
         ["quick", "--base", "/nowhere", "--pictures", str(STARTER_DEMO), "--epochs", "1"],
         ["quick", "--base", "starter", "--pictures", "/nowhere", "--epochs", "1"],
         ["sample", "--base", "starter", "--lora", "/nowhere.safetensors", "--prompt", "a", "--output", "/tmp/x"],
+        ["tag", str(STARTER_DEMO), "--model", "/nowhere/模型", "--on-existing", "replace", "--dry-run"],
+        ["download", "nowhere"],
     ],
     ids=" ".join,
 )
@@ -182,7 +351,8 @@ def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             cli.main([word])
         assert caught.value.code == 0
-    assert "Kiln" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Kiln" in said and "3 done but for some pictures" in " ".join(said.split())
 
 
 @pytest.fixture

@@ -12,12 +12,15 @@ import pytest
 from core.console import Reporter, duration
 from core.errors import UserError
 from core.events import (
+    CaptionsPlanned,
+    DownloadProgress,
     Event,
     Failed,
     Finished,
     JobStarted,
     LoraSaved,
     Notice,
+    PictureTagged,
     StageProgress,
     StageStarted,
     StepDone,
@@ -127,6 +130,30 @@ def test_sentences_leave_the_bar_and_stand_on_their_own(at_terminal: Say, tmp_pa
         f"✓ {tmp_path / 'a.safetensors'} (2.5 MB)",
         f"✓ Stopped, work saved (3:07) {tmp_path}",
     ]
+
+
+def test_captions_that_change_and_what_becomes_of_all(at_terminal: Say, tmp_path: Path) -> None:
+    said = at_terminal(
+        StageProgress(stage="tag", done=1, total=2),
+        PictureTagged(image=tmp_path / "图.png", caption="a, b", outcome="new", tags=(("a", 0.9, "general"),)),
+        PictureTagged(image=tmp_path / "b.png", caption="x", outcome="kept"),
+        CaptionsPlanned(new=1, changed=2, unchanged=3, kept=4, failed=5),
+        Finished(elapsed_s=3, num_failed=5),
+    )
+    assert [last_line(line) for line in said.split("\n")[:-1]] == [  # The bar is gone before the sentence.
+        "  图.png: a, b",
+        "· Captions: 1 new, 2 changed, 3 the same, 4 kept; failed: 5.",
+        "! Done, but 5 failed (3 s)",
+    ]
+
+
+def test_a_download_shows_how_much_how_fast_and_how_long(at_terminal: Say) -> None:
+    half = DownloadProgress(file="model.onnx", done_bytes=200_000_000, total_bytes=400_000_000, bytes_per_s=2e6)
+    said = at_terminal(StageStarted(stage="download"), half)
+    assert "\n" not in said
+    assert last_line(said) == "model.onnx  ████████████░░░░░░░░░░░░ 200.0/400.0 MB  2.0 MB/s  1:40 left"
+    silent = DownloadProgress(file="model.onnx", done_bytes=1_500_000, total_bytes=0)
+    assert last_line(at_terminal(silent)) == "model.onnx  1.5 MB"
 
 
 def test_a_known_error_is_two_sentences_and_only_a_bug_shows_its_details(

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from core.events import EVENT_TYPES, Event, Failed, Finished, SampleReady, StepDone, from_line, to_line
+from core.events import (
+    EVENT_TYPES,
+    Event,
+    Failed,
+    Finished,
+    PicturesMeasured,
+    PictureTagged,
+    SampleReady,
+    StepDone,
+    from_line,
+    to_line,
+)
 
 EXAMPLES: dict[str, object] = {
     "str": "一句话 with “quotes”\nand a new line",
@@ -18,6 +29,9 @@ EXAMPLES: dict[str, object] = {
     "Path": Path("/图 片/a 😀.png"),
     "Path | None": Path("/图 片/a 😀.png"),
     "int | None": 3,
+    "float | None": 0.5,
+    "Outcome": "changed",
+    "tuple[tuple[str, float, str], ...]": (("长发 long_hair", 0.5, "general"), ("miru_(kiln)", 1 / 3, "character")),
     "tuple[dict[str, Any], ...]": ({"path": "/图 片/a 😀.png", "size_px": [3, 4], "share": 0.5, "box": None},),
 }
 
@@ -51,6 +65,18 @@ def test_a_loss_that_is_not_a_number_stays_one_and_the_line_stays_json() -> None
     again = from_line(line)
     assert isinstance(again, StepDone)
     assert math.isnan(again.loss)
+
+
+def test_numbers_that_are_none_do_no_harm_however_deep_they_are() -> None:
+    event = PictureTagged(
+        image=Path("a.png"), caption="", outcome="new", tags=(("a", math.inf, "general"), ("b", 0.5, "general"))
+    )
+    again = from_line(to_line(event))
+    assert isinstance(again, PictureTagged) and again.tags[1] == event.tags[1]
+    assert again.tags[0][::2] == ("a", "general") and math.isnan(again.tags[0][1])
+    facts = PicturesMeasured(facts=({"path": "a", "parts": [1.5, math.nan], "more": {"share": -math.inf}},))
+    measured = from_line(to_line(facts))
+    assert measured == PicturesMeasured(facts=({"path": "a", "parts": [1.5, None], "more": {"share": None}},))
 
 
 def test_no_output_stays_no_output() -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.errors import UserError
+from core.hub.catalog import folder_of, model_card
 from core.models import describe_base, known_bases
 
 
@@ -31,6 +32,19 @@ def test_the_starter_model_is_known_without_asking() -> None:
     assert starter.is_starter
     assert starter.native_size_px == 128
     assert 5e6 < starter.size_bytes < 30e6
+
+
+def test_downloaded_models_are_known_by_their_title(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = model_card("stable-diffusion-v1-5")
+    place = folder_of(card)
+    place.parent.mkdir(parents=True)
+    base.rename(place)
+    assert [model.is_starter for model in known_bases()] == [True]  # It is not whole yet.
+    monkeypatch.setattr("core.hub.catalog.is_here", lambda found: found.key == card.key)
+    starter, downloaded = known_bases()
+    assert starter.is_starter and (downloaded.path, downloaded.title) == (place, card.title)
+    (place / "model_index.json").write_text("{}", encoding="utf-8")
+    assert len(known_bases()) == 1
 
 
 def test_a_folder_is_described_by_its_files(base: Path) -> None:

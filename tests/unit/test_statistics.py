@@ -1,13 +1,11 @@
-"""Numbers about a set of pictures, and names and completion of its tags."""
+"""Numbers about a set of pictures."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from core.dataset.captions import tag_key
 from core.dataset.edits import Crop, PictureEdits
 from core.dataset.records import ImageRecord
 from core.dataset.statistics import (
@@ -23,7 +21,6 @@ from core.dataset.statistics import (
     tag_counts,
     together_with,
 )
-from core.dataset.tag_names import NAMES, Suggestion, chinese_name, search, suggestions
 
 
 def record(name: str, concept: int = 0, repeats: int = 0, is_regularization: bool = False) -> ImageRecord:
@@ -86,47 +83,3 @@ def test_regularization_is_shown_as_often_as_the_rest_with_crops_on_either_side(
     edits = {Path("a"): PictureEdits(crops=three), Path("x"): PictureEdits(crops=two)}
     learned, prior = concept_sums(records, edits, asked_repeats=6)
     assert learned.shown_per_epoch == prior.shown_per_epoch == 24
-
-
-def test_names_are_chinese_and_each_tag_is_there_once() -> None:
-    names = json.loads(NAMES.read_text(encoding="utf-8"))
-    assert len(names) >= 600 and len({tag_key(tag) for tag in names}) == len(names)
-    assert all(name.strip() == name and not name.isascii() for name in names.values())
-
-
-def test_a_name_is_found_in_every_spelling() -> None:
-    assert chinese_name("Long_Hair") == chinese_name("long hair") == "长发"
-    assert chinese_name("^_^") and chinese_name("rose \\(x\\)") == ""
-
-
-def test_search_in_both_languages() -> None:
-    assert search("long_ha")[0] == "long hair" and "very long hair" in search("long ha")
-    assert "long hair" in search("长发") and search("长发")[0] == "long hair"
-    assert search("qqqq") == []
-
-
-COUNTS = [TagCount("smile", 9, 9), TagCount("evil smile", 8, 9), TagCount("Small_Hat", 2, 9), TagCount("cosmos", 1, 9)]
-
-
-def test_own_tags_come_first_and_beginnings_before_insides() -> None:
-    found = suggestions("sm", COUNTS, ["smirk", "small_hat", "smug_x"])
-    assert [each.tag for each in found[:6]] == ["smile", "Small_Hat", "evil smile", "cosmos", "smirk", "smug x"]
-    assert found[0] == Suggestion("smile", 9, "微笑") and found[4].count == 0
-    assert len({tag_key(each.tag) for each in found}) == len(found) <= 12
-
-
-def test_suggestions_for_nothing_typed_are_the_most_frequent_tags() -> None:
-    assert [each.tag for each in suggestions("", COUNTS, ["smirk"], limit=2)] == ["smile", "evil smile"]
-    assert len(suggestions("", COUNTS, ["smirk"])) == len(COUNTS)
-
-
-def test_suggestions_by_chinese_name_and_of_chinese_tags() -> None:
-    counts = [TagCount("smile", 3, 3), TagCount("微光", 1, 3)]
-    found = suggestions("微", counts, ["light_smile", "slightly_open_mouth"], limit=4)
-    assert [each.tag for each in found[:3]] == ["smile", "微光", "slightly open mouth"] and len(found) == 4
-    assert all("微" in each.tag + each.chinese for each in found)
-
-
-def test_faces_and_wishes_keep_their_underscores() -> None:
-    assert "^_^" in [each.tag for each in suggestions("^_", [], ["^_^"])]
-    assert suggestions("smug", [], ["smug_x"], replace_underscores=False)[0].tag == "smug_x"

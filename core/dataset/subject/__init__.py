@@ -1,8 +1,8 @@
 """Where the subject of a picture is, so that a crop keeps it whole: head and body, not just the face.
 
-The built-in detector needs no model. Others are ONNX files that the user puts into a folder each, below
-`models/detectors` in the user's data folder, such as `models/detectors/anime_person/model.onnx`. Whatever is there is
-used; where it finds nothing, the built-in one is asked.
+The built-in detector needs no model. Others are ONNX files in a folder each, below `detectors` in the folder
+of models, such as `detectors/anime_person/model.onnx`: downloaded, or put there by the user. Whatever is there is used;
+where it finds nothing, the built-in one is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.dataset.geometry import Box
 from core.dataset.subject.base import Kind, Subject, SubjectDetector, box_to_keep
 from core.dataset.subject.saliency import Saliency
 from core.errors import UserError
-from core.paths import user_data_folder
+from core.hub.folder import models_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +63,7 @@ def known_detectors(folder: Path | None = None) -> list[str]:
     """Names of all detectors that are there: the built-in one, then those of the user's folder in order.
 
     Args:
-        folder: Where the folders of the detectors are; `models/detectors` of the user's data when not given.
+        folder: Where the folders of the detectors are; `detectors` in the folder of models when not given.
     """
     place = folder or _detectors_folder()
     found = sorted(path.parent.name for path in place.glob(f"*/{_MODEL}")) if place.is_dir() else []
@@ -98,4 +98,4 @@ def _loaded(model: Path, changed_ns: int) -> SubjectDetector:
 
 
 def _detectors_folder() -> Path:
-    return user_data_folder() / "models" / "detectors"
+    return models_folder() / "detectors"

@@ -1,0 +1,71 @@
+"""What the commands share: their parser, paths as they are typed, and sentences for wrong words."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from core.config.toml import with_home
+from core.errors import UserError
+
+
+class WrongUseError(UserError):
+    """The command line itself is wrong, not what it works on."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong."""
+        raise WrongUseError(
+            "{message}.",
+            remedy="Add --help to see what there is.",
+            message=message[0].upper() + message[1:].rstrip("."),
+        )
+
+
+def as_wrong_use(error: UserError) -> WrongUseError:
+    """The same two sentences, about the command line."""
+    return WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy)
+
+
+@contextlib.contextmanager
+def checked() -> Iterator[None]:
+    """Turn a value out of range into a sentence about the option."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise as_wrong_use(error) from error
+        raise
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise WrongUseError(
+            "{option} cannot be {value}.",
+            remedy="{rule}.",
+            option=".".join(str(part) for part in problem["loc"]),
+            value=repr(problem.get("input")),
+            rule=problem["msg"],
+        ) from error
+
+
+def here(path: Path) -> Path:
+    """The path as an absolute one, `~` understood: a run must not depend on the folder it was started from."""
+    return Path(os.path.abspath(with_home(path)))  # noqa: PTH100 - takes `..` out without following links
+
+
+def here_or_none(path: Path) -> Path:
+    """As `here`; `Path()` stands for nothing given."""
+    return here(path) if path != Path() else path
+
+
+def tags_in(text: str) -> tuple[str, ...]:
+    """What stands between commas, also Chinese ones."""
+    return tuple(part.strip() for part in text.replace("，", ",").split(",") if part.strip())

@@ -30,6 +30,8 @@ _TOLD_EVERY = 250
 _FOR_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV})
 """What keeps all files from being written, not only one."""
 
+_BLOCK_BYTES = 512
+
 Progress = Callable[[int], None]
 _NUMBERS = count()
 
@@ -267,12 +269,12 @@ def _is(expected: bytes | None) -> Callable[[bytes | None], bool]:
 
 
 def _is_one_of(before: bytes | None, after: bytes | None) -> Callable[[bytes | None], bool]:
-    """Also true of a file that was on its way to `after`: cut short, or not filled in yet."""
+    """Also true of a file that was on its way to `after`: not filled in yet, or filled in to the end of a block."""
 
     def check(data: bytes | None) -> bool:
         if data == before or data is None or after is None:
             return data == before
-        return after.startswith(data) or not data.strip(b"\0")
+        return not data.strip(b"\0") or (len(data) % _BLOCK_BYTES == 0 and after.startswith(data))
 
     return check
 

@@ -159,19 +159,20 @@ def test_files_that_a_power_cut_left_unfinished_are_completed(
     records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = pictures.contents(folder)
-    intended = intend(records, texts(records))
+    long = "long, " * 99 + "caption"
+    intended = intend(records, {**texts(records), records[1].path: long})
     with begin_journal("Tag", folder, intended.changes):
         records[0].caption_path.write_bytes(b"")
-        records[1].caption_path.write_bytes(b"new")
+        records[1].caption_path.write_bytes(long.encode()[:512])
         records[2].caption_path.write_bytes(b"\0\0\0\0\0")
-        records[3].caption_path.write_bytes(b"mine")
+        records[3].caption_path.write_bytes(b"new")  # The user's, though the new caption begins with it.
     assert len(list(finish_journals(folder))) == 1
-    assert [record.caption_path.read_bytes() for record in records] == [b"new 0", b"new 1", b"new 2", b"mine"]
+    assert [record.caption_path.read_bytes() for record in records] == [b"new 0", long.encode(), b"new 2", b"new"]
     latest = latest_journal(folder)
     assert latest is not None
     turn_journal(latest.path, back=True)
     mine = str(records[3].caption_path.relative_to(folder))
-    assert pictures.contents(folder) == {**before, mine: b"mine"}
+    assert pictures.contents(folder) == {**before, mine: b"new"}
 
 
 @pytest.fixture

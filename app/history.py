@@ -20,7 +20,8 @@ class Step:
 
     `captions` are files that were written; `pictures` maps pictures to what was decided about them (before, after);
     `concepts` are the folders (before, after), or None when they stayed. With a `journal` the captions are read from it
-    when they are needed, and `captions` is empty but for their number. `num_bytes` is about the memory it holds.
+    when they are needed, and `captions` is empty but for their number. `is_earlier` says that it was done before the
+    dataset was opened. `num_bytes` is about the memory it holds.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Step:
     concepts: tuple[tuple[Concept, ...], tuple[Concept, ...]] | None = None
     journal: Path | None = None
     num_in_journal: int = 0
+    is_earlier: bool = False
     num_bytes: int = 0
 
     @property

@@ -125,7 +125,8 @@ class MainWindow(QMainWindow):
         self.dataset.flush()
         self._build(index)
         self._stack.setCurrentIndex(index)
-        (self.dataset.grid if index == DATASET else self._stack).setFocus()
+        page = self._stack.currentWidget()
+        (self.dataset.grid if index == DATASET or page is None else page).setFocus()  # Its keys work at once.
         self.toasts.raise_()
 
     def start_training(self) -> None:

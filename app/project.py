@@ -259,7 +259,9 @@ class Project(QObject):
         if is_new:
             self._history.clear()
             for journal in result.journals:
-                self._history.put_done(Step(name=journal.name, journal=journal.path, num_in_journal=journal.num_files))
+                self._history.put_done(
+                    Step(name=journal.name, journal=journal.path, num_in_journal=journal.num_files, is_earlier=True)
+                )
             self.history_changed.emit()
             self._last_folder = result.scan.folder
             self._saving.start()
@@ -438,6 +440,11 @@ class Project(QObject):
     def undo_name(self) -> str:
         """What `undo` would take back, or ""."""
         return self._history.last.name if self._history.last else ""
+
+    @property
+    def undo_is_earlier(self) -> bool:
+        """Whether `undo` would take back captions that were written before the dataset was opened."""
+        return self._history.last is not None and self._history.last.is_earlier
 
     @property
     def redo_name(self) -> str:

@@ -58,6 +58,7 @@ class Tagging(QObject):
         self.failure: Failed | None = None
         self.planned: Planned | None = None
         self.done: Planned | None = None
+        self._options_of_done: TagOptions | None = None
         self._at_once = True
         self._pictures: PicturesToTag | None = None
         self.seen = SeenPictures()
@@ -125,7 +126,8 @@ class Tagging(QObject):
     @property
     def has_new_choice(self) -> bool:
         """Whether the options were changed after captions were written, and would write others."""
-        return self.phase == "done" and self.planned is not None and self.planned.num_changes > 0
+        is_other = self.options != self._options_of_done
+        return self.phase == "done" and is_other and self.planned is not None and self.planned.num_changes > 0
 
     def plan_of(self, image: Path) -> CaptionPlan | None:
         """What became of a picture, or would."""
@@ -309,7 +311,7 @@ class Tagging(QObject):
         self.writes.start(planned)
 
     def _on_written(self, done: Planned) -> None:
-        self.done, self.planned = done, None
+        self.done, self.planned, self._options_of_done = done, None, self.options
         self._set_phase("done")
         self._schedule()
 

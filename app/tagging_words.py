@@ -87,7 +87,9 @@ def resting_texts(tagging: Tagging, problem: str) -> tuple[str, str]:
             return tr("To be written: {counts}", counts=counts_text(counts)), tr("Nothing is written yet.")
         return tr("There is nothing to write: {counts}", counts=counts_text(counts)), ""
     if tagging.has_new_choice and tagging.planned is not None:
-        return tr("The new choice: {counts}", counts=counts_text(tagging.planned.counts)), tr("It is not written yet.")
+        return tr("The new choice: {counts}", counts=counts_text(tagging.planned.counts)), tr(
+            "It takes the place of what the tagger wrote, and is not written yet."
+        )
     if tagging.phase == "done" and tagging.done is not None:
         return tr("Done: {counts}", counts=counts_text(tagging.done.counts)), problem
     return tagging.told, next_run

@@ -39,14 +39,14 @@ class TaggerWrites(QObject):
 
     @property
     def can_undo(self) -> bool:
-        """Whether the last step of the project is one of the tagger's, of now or of before a restart."""
-        return self._project.undo_name in self._own_steps
+        """Whether the last step of the project is one of the tagger's, or captions written before a restart."""
+        return self._project.undo_is_earlier or self._project.undo_name in self._own_steps
 
     def open_folder(self) -> None:
         """Begin anew with another folder."""
         self._planned = None
         self._written = {}
-        self._own_steps = {self._project.undo_name} - {""}  # What a journal of before the restart brought.
+        self._own_steps = set()
 
     def start(self, planned: Planned) -> None:
         """Write what is new or changed; `ended` follows, at once when there is little or nothing to write."""

@@ -25,6 +25,7 @@ from app.widgets.tagger_preview import TaggerPreview
 from app.widgets.thumbnails import ThumbnailLoader
 from core.jobs import Job
 from core.runner import Run
+from core.tagging.plan import CaptionPlan
 from core.text import tr
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class TaggerTab(QWidget):
 
     def _build_list(self) -> Card:
         self.counts = OutcomeCounts()
-        self.list = ResultList(self.loader, self.tagging.plan_of, self._caption_of)
+        self.list = ResultList(self.loader, self._plan_of, self._caption_of)
         self._nothing = EmptyState("image")
         self._list_pages = QStackedWidget()
         self._list_pages.addWidget(self.list)
@@ -208,6 +209,11 @@ class TaggerTab(QWidget):
         self.form.setEnabled(not running)
         self.running_changed.emit(running)
 
+    def _plan_of(self, image: Path) -> CaptionPlan | None:
+        """What the list tells of a picture: between runs only what its caption is, not what it might become."""
+        plan = self.tagging.plan_of(image)
+        return None if self.tagging.phase == "idle" and plan is not None and plan.outcome != "failed" else plan
+
     def _caption_of(self, image: Path) -> str:
         record = self._project.record(image)
         return (record.caption or "") if record is not None else ""
@@ -222,7 +228,7 @@ class TaggerTab(QWidget):
             return
         self._path.set_path(scan.folder)
         tagging = self.tagging
-        shown = None if tagging.phase == "looking" else tagging.shown
+        shown = None if tagging.phase in ("looking", "idle") else tagging.shown
         complete = shown is not None and (shown.is_complete or tagging.phase == "done")
         self.counts.set_counts(
             len(tagging.records) + len(tagging.pictures.unusable),

@@ -10,13 +10,16 @@ from typing import Literal
 from app.theme import Tokens
 
 Kind = Literal["same", "gone", "new"]
+MOST_WORDS = 5  # A tag has hardly more.
 MOST_SAME = 48  # A longer piece that stays is shortened.
 MOST_COMPARED = 4000  # Characters; longer captions are compared as far as this.
 
 
 def caption_diff(before: str, after: str) -> list[tuple[Kind, str]]:
     """The words of both captions in order, in pieces: those that stay, those that go, those that come."""
-    old, new = _pieces(before[:MOST_COMPARED]), _pieces(after[:MOST_COMPARED])
+    texts = before[:MOST_COMPARED], after[:MOST_COMPARED]
+    by_tag = all(_is_tags(text) for text in texts)
+    old, new = (_pieces(text, by_tag) for text in texts)
     parts: list[tuple[Kind, str]] = []
     matcher = SequenceMatcher(None, _as_inner(old), _as_inner(new), autojunk=False)
     for step, old_start, old_end, new_start, new_end in matcher.get_opcodes():
@@ -35,6 +38,8 @@ def diff_html(parts: list[tuple[Kind, str]], tokens: Tokens) -> str:
     """The pieces as rich text for a label."""
     shown = []
     for number, (kind, text) in enumerate(parts):
+        if kind == "new" and number and parts[number - 1][0] == "gone" and text[:1] not in (" ", ","):
+            shown.append(" ")
         if kind == "same":
             shown.append(html.escape(_shortened(text, number == 0, number == len(parts) - 1)))
         elif kind == "gone":
@@ -45,9 +50,14 @@ def diff_html(parts: list[tuple[Kind, str]], tokens: Tokens) -> str:
     return "".join(shown)
 
 
-def _pieces(caption: str) -> list[str]:
-    """Words, each with the blanks and commas before it."""
-    return re.findall(r"[\s,]*[^\s,]+|[\s,]+$", caption)
+def _pieces(caption: str, by_tag: bool) -> list[str]:
+    """Tags or words, each with the blanks and commas before it."""
+    return re.findall(r"[\s,]*[^,]+|[\s,]+$" if by_tag else r"[\s,]*[^\s,]+|[\s,]+$", caption)
+
+
+def _is_tags(caption: str) -> bool:
+    """Whether a caption reads as a list of tags; sentences are compared word by word."""
+    return all(len(part.split()) <= MOST_WORDS for part in caption.split(","))
 
 
 def _as_inner(pieces: list[str]) -> list[str]:

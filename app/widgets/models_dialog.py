@@ -35,7 +35,7 @@ class ModelsDialog(QDialog):
         if kind not in self.cards:
             card = DownloadCard(kind, self._make_run)
             card.model_ready.connect(self._on_ready)
-            card.folder_chosen.connect(lambda folder: self.model_ready.emit(kind, folder))
+            card.folder_chosen.connect(lambda folder: self._take_folder(kind, folder))
             self.cards[kind] = card
             self._column.addWidget(card)
         for other, card in self.cards.items():
@@ -44,6 +44,11 @@ class ModelsDialog(QDialog):
         self.show()
         self.raise_()
         self.activateWindow()
+
+    def _take_folder(self, kind: ModelKind, folder: Path) -> None:
+        """Use a folder of the user's; what is wrong with it is told where it is chosen."""
+        self.close()
+        self.model_ready.emit(kind, folder)
 
     def _on_ready(self, key: str, folder: Path) -> None:
         self.model_ready.emit(model_card(key).kind, folder)

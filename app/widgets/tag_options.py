@@ -24,6 +24,7 @@ from core.tagging.choice import spelled
 from core.tagging.options import ON_EXISTING, TagOptions
 from core.text import tr
 
+_PRUNE = "tagger_prune"
 _MORE = "more"
 
 
@@ -31,7 +32,7 @@ class TagOptionsForm(Card):
     """Model, threshold, existing captions, trigger word, tags to add, leave out and replace, and more behind a fold.
 
     The trigger word is the one of the training settings: changed here, it is changed there. What happens to existing
-    captions and what is left to the trigger word is chosen anew for each folder.
+    captions and what is left to the trigger word is chosen for each folder; the latter is remembered with it.
     """
 
     changed = Signal()
@@ -42,7 +43,7 @@ class TagOptionsForm(Card):
         super().__init__()
         self._project = project
         self._settings = settings
-        self._prune: tuple[str, ...] = ()
+        self._prune = self._remembered_prune()
         remembered = remembered_options(settings)
         self._titles: dict[str, QLabel] = {}
         inside = QWidget()
@@ -156,7 +157,12 @@ class TagOptionsForm(Card):
         """Leave other tags to the trigger word."""
         if tags != self._prune:
             self._prune = tags
+            self._project.set_view({_PRUNE: "\n".join(tags)})
             self._on_changed()
+
+    def _remembered_prune(self) -> tuple[str, ...]:
+        """What was left to the trigger word of these pictures."""
+        return tuple(tag for tag in str(self._project.view.get(_PRUNE, "")).split("\n") if tag)
 
     def toggle_excluded(self, tag: str) -> None:
         """Leave a tag out, or take it back in when it is named among those left out; spelled as it is written."""
@@ -185,7 +191,7 @@ class TagOptionsForm(Card):
             self.trigger.setText(word)
 
     def _on_folder_changed(self) -> None:
-        self._prune = ()
+        self._prune = self._remembered_prune()
         self._name_pictures()
         self.existing.setCurrentIndex(ON_EXISTING.index("keep"))
         self._on_changed()

@@ -74,8 +74,8 @@ class TaggerAction(Card):
             self.detail_button,
             self.discard_button,
             self.cancel_button,
-            self.undo_button,
             self.next_button,
+            self.undo_button,  # Last, so that it stays where it is while the others come and go.
         ):
             row.addWidget(made)
         self.body.addLayout(row)

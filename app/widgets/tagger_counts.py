@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QWidget
 
 from core.events import CaptionsPlanned
 from core.text import tr
 
 OUTCOMES = ("", "new", "changed", "unchanged", "kept", "failed")
 """What can be shown; "" is all."""
+IN_A_ROW = 4
 
 
 class OutcomeCounts(QWidget):
@@ -22,11 +23,12 @@ class OutcomeCounts(QWidget):
         self._numbers = dict.fromkeys(OUTCOMES, 0)
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QPushButton] = {}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(2)
+        self._grid.setColumnStretch(IN_A_ROW, 1)
         for outcome in OUTCOMES:
-            made = QPushButton()
+            made = QPushButton(self)
             made.setProperty("role", "segment")
             made.setProperty("narrow", True)
             made.setCheckable(True)
@@ -34,9 +36,17 @@ class OutcomeCounts(QWidget):
             made.clicked.connect(lambda _checked=False, outcome=outcome: self.chosen.emit(outcome))
             self._group.addButton(made)
             self.buttons[outcome] = made
-            row.addWidget(made)
-        row.addStretch(1)
+        self._lay_out()
         self.buttons[""].setChecked(True)
+
+    def _lay_out(self) -> None:
+        """Those that can be chosen, in rows that fit the narrowest window."""
+        shown = [made for outcome, made in self.buttons.items() if not outcome or self._numbers[outcome]]
+        for made in self.buttons.values():
+            self._grid.removeWidget(made)
+            made.setVisible(made in shown)
+        for place, made in enumerate(shown):
+            self._grid.addWidget(made, *divmod(place, IN_A_ROW))
 
     @property
     def outcome(self) -> str:
@@ -49,8 +59,7 @@ class OutcomeCounts(QWidget):
         for outcome in OUTCOMES[1:]:
             self._numbers[outcome] = getattr(counts, outcome) if counts is not None else 0
         left = self.outcome
-        for outcome, made in self.buttons.items():
-            made.setVisible(not outcome or self._numbers[outcome] > 0)
+        self._lay_out()
         if left and not self._numbers[left]:
             self.buttons[""].setChecked(True)
             self.chosen.emit("")

@@ -780,7 +780,9 @@ def test_diff_shows_what_goes_and_what_comes() -> None:
     parts = caption_diff("miru, red hair, smile", "miru, blue hair, smile, hat")
     assert "".join(text for kind, text in parts if kind != "new") == "miru, red hair, smile"
     assert "".join(text for kind, text in parts if kind != "gone") == "miru, blue hair, smile, hat"
-    assert [text.strip(" ,") for kind, text in parts if kind == "new"] == ["blue", "hat"]
+    assert [text.strip(" ,") for kind, text in parts if kind == "new"] == ["blue hair", "hat"]
+    words = caption_diff("a girl with red hair stands there, smiling", "a girl with blue hair stands there, smiling")
+    assert [text.strip(" ,") for kind, text in words if kind == "new"] == ["blue"]
     assert "&lt;b&gt;" in diff_html(caption_diff("", "<b>"), theme.LIGHT)
 
 

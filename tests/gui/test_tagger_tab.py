@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,10 @@ from app.settings import Settings
 from app.tabs.tagger import TaggerTab
 from app.tagging_words import counts_text, forecast
 from app.widgets.cheat_sheet import CheatSheet
+from app.widgets.tag_options import TagOptionsForm
 from app.widgets.tagger_columns import CAPTIONS, PICTURE, TRIGGER
 from app.widgets.tagger_row import PLAN_ROLE
+from core.dataset.edits import PictureEdits
 from core.events import CaptionsPlanned, Failed, Finished, Notice, StageProgress, StageStarted
 from core.jobs import Job, TagJob
 from core.runner import ChildRun
@@ -284,6 +287,67 @@ def test_look_first_says_what_will_be_written_and_writes_it_when_told(
     assert text == "1girl, red hair, number 0, solo, smile"
 
 
+@pytest.mark.parametrize("is_built_first", [True, False])
+def test_undo_is_there_when_the_page_is_built_after_the_folder_was_opened(
+    qtbot: QtBot,
+    make_tab,
+    fake_run,
+    settings: Settings,
+    starting,
+    pictures: Path,
+    uncaptioned: list[Path],
+    is_built_first: bool,
+) -> None:
+    run_to_end(qtbot, make_tab(fake_run([*map(tagged, uncaptioned), Finished()])))
+    again = Project()
+    tab = TaggerTab(again, settings, starting(fake_run([]))) if is_built_first else None
+    with qtbot.waitSignal(again.records_changed):
+        again.open_folder(pictures)
+    tab = tab or TaggerTab(again, settings, starting(fake_run([])))
+    qtbot.addWidget(tab)
+    with qtbot.waitExposed(tab):
+        tab.show()
+    assert tab.action.undo_button.isVisible()
+    tab.action.undo_button.click()
+    assert not any(image.with_suffix(".txt").exists() for image in uncaptioned)
+    again.edit_pictures("Leave out", {uncaptioned[0]: PictureEdits(excluded=True)})
+    assert not tab.tagging.can_undo  # That is for the Dataset page.
+
+
+def test_what_is_left_to_the_trigger_word_is_remembered_with_the_folder(
+    qtbot: QtBot, make_tab, fake_run, project: Project, settings: Settings, pictures: Path, tmp_path: Path
+) -> None:
+    make_tab(fake_run([])).form.set_prune(("red hair", "blue eyes"))
+    project.save()
+    again = Project()
+    form = TagOptionsForm(again, settings)
+    qtbot.addWidget(form)
+    with qtbot.waitSignal(again.records_changed):
+        again.open_folder(pictures)
+    assert form.options().prune == ("red hair", "blue eyes")
+    with qtbot.waitSignal(again.records_changed):
+        again.open_folder(Path(shutil.copytree(pictures, tmp_path / "other")))
+    assert form.options().prune == ()
+
+
+def test_a_caption_that_could_not_be_written_is_no_new_choice(
+    qtbot: QtBot, make_tab, fake_run, uncaptioned: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = make_tab(fake_run([*map(tagged, uncaptioned), Finished()]))
+    real = os.replace
+
+    def refuse(source: str, target: Path) -> None:
+        if Path(target).name == "picture_4.txt":
+            raise PermissionError(13, os.strerror(13), str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    run_to_end(qtbot, tab)
+    qtbot.waitUntil(lambda: tab.tagging.planned is not None)  # Planned anew, with what is on the disk now.
+    assert not tab.tagging.has_new_choice and not tab.action.apply_button.isVisible()
+    assert "1 new" in tab.action.headline.text() and "1 failed" in tab.action.headline.text()
+
+
 def test_discard_writes_nothing(qtbot: QtBot, make_tab, fake_run, uncaptioned: list[Path]) -> None:
     tab = make_tab(fake_run([*map(tagged, uncaptioned), Finished()]))
     tab.form.at_once.click()
@@ -291,6 +355,7 @@ def test_discard_writes_nothing(qtbot: QtBot, make_tab, fake_run, uncaptioned: l
     tab.action.discard_button.click()
     assert tab.action.headline.text() == "Nothing was written."
     assert tab.start_button.isEnabled()
+    assert tab.list.model().index(0).data(PLAN_ROLE) is None  # The list tells of captions again, not of plans.
     assert not uncaptioned[0].with_suffix(".txt").exists()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -85,10 +84,6 @@ class MoreOptions(QWidget):
     def lacks_captioner(self) -> bool:
         """Whether a sentence is asked for and no model is there to write it."""
         return "{sentence}" in self._template and not self.captioner.is_usable
-
-    def set_captioner(self, folder: Path) -> None:
-        """Use another sentence model."""
-        self.captioner.set_folder(folder)
 
     def _on_form(self, row: int) -> None:
         if row < _OWN:

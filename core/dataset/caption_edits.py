@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -31,6 +31,7 @@ _FOR_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.
 """What keeps all files from being written, not only one."""
 
 _BLOCK_BYTES = 512
+_FEW = 20
 
 Progress = Callable[[int], None]
 _NUMBERS = count()
@@ -148,9 +149,26 @@ def make_changes(changes: Iterable[CaptionChange]) -> Written:
 
 def close_journal(journal: OpenJournal, written: Written) -> None:
     """Note in a journal how it ended, when what was written is on the disk."""
-    if written.changes and sys.platform != "win32":
-        os.sync()  # Else a power cut could leave files empty that the journal calls done.
+    _settle(written.changes)
     journal.close(is_whole=not written.failed, num_changes=len(written.changes))
+
+
+def _settle(changes: Sequence[CaptionChange]) -> None:
+    """Wait for the disk; else a power cut could leave files empty that their journal calls done.
+
+    For a few files only theirs: the window may be waiting, and other programs' data can take seconds.
+    """
+    if len(changes) > _FEW:
+        if sys.platform != "win32":
+            os.sync()
+        return
+    for change in changes:
+        with suppress(OSError):  # Taken away or held by another program by now, which is that one's business.
+            handle = os.open(change.path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def write_captions(

@@ -279,6 +279,26 @@ def test_a_journal_that_ended_just_now_is_not_completed_again(
     assert not list(finish_journals(folder)) and pictures.contents(folder) == before
 
 
+@pytest.mark.parametrize(("few", "num_system"), [(20, 0), (2, 1)])
+def test_a_few_captions_do_not_wait_for_the_data_of_other_programs(
+    records: tuple[ImageRecord, ...], folder: Path, monkeypatch: pytest.MonkeyPatch, few: int, num_system: int
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such wait")
+    waits = {"files": 0, "system": 0}
+    real = os.fsync
+
+    def wait(handle: int) -> None:
+        waits["files"] += 1
+        real(handle)
+
+    monkeypatch.setattr(caption_edits, "_FEW", few)
+    monkeypatch.setattr(os, "fsync", wait)
+    monkeypatch.setattr(os, "sync", lambda: waits.update(system=waits["system"] + 1))
+    write_captions(records, texts(records), name="Tag", folder=folder)
+    assert waits == {"files": 1 + (0 if num_system else 4), "system": num_system}  # One is the journal's.
+
+
 def test_undo_ends_where_it_is_asked_to_and_goes_on_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caption_edits, "_TOLD_EVERY", 2)
     records = scan_folder(folder).records

@@ -6,6 +6,8 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from core.control import Command
 from core.events import (
+    Adapted,
+    BestEpoch,
     CaptionsPlanned,
     DownloadProgress,
     Event,
@@ -21,6 +23,7 @@ from core.events import (
     StageStarted,
     StateSaved,
     StepDone,
+    Validated,
 )
 from core.jobs import failure
 from core.runner import Run
@@ -35,6 +38,9 @@ _SIGNALS: dict[type[Event], str] = {
     DownloadProgress: "download_progress",
     PicturesMeasured: "pictures_measured",
     StepDone: "step_done",
+    Validated: "validated",
+    Adapted: "adapted",
+    BestEpoch: "best_epoch",
     SampleReady: "sample_ready",
     LoraSaved: "lora_saved",
     StateSaved: "state_saved",
@@ -60,6 +66,9 @@ class JobWorker(QThread):
     download_progress = Signal(object)
     pictures_measured = Signal(object)
     step_done = Signal(object)
+    validated = Signal(object)
+    adapted = Signal(object)
+    best_epoch = Signal(object)
     sample_ready = Signal(object)
     lora_saved = Signal(object)
     state_saved = Signal(object)

@@ -1,11 +1,11 @@
-"""What may be asked of a running job: stop, sample now, save now."""
+"""What may be asked of a running job: stop, pause, sample now, save now."""
 
 from __future__ import annotations
 
 import threading
 from typing import Literal, get_args
 
-Command = Literal["stop", "sample", "save"]
+Command = Literal["stop", "pause", "sample", "save"]
 COMMANDS: tuple[Command, ...] = get_args(Command)
 
 
@@ -14,17 +14,23 @@ class Control:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self._pause = threading.Event()
         self._sample = threading.Event()
         self._save = threading.Event()
 
     def ask(self, command: Command) -> None:
         """Note a wish; the job sees it at its next safe place."""
-        {"stop": self._stop, "sample": self._sample, "save": self._save}[command].set()
+        {"stop": self._stop, "pause": self._pause, "sample": self._sample, "save": self._save}[command].set()
 
     @property
     def stop_requested(self) -> bool:
         """Whether the job should finish its step, save and end."""
         return self._stop.is_set()
+
+    @property
+    def pause_requested(self) -> bool:
+        """Whether the job should finish its step, keep its state and end, to go on later."""
+        return self._pause.is_set()
 
     def take_sample_request(self) -> bool:
         """Whether previews were asked for since the last call; asking once gives one set."""

@@ -11,16 +11,18 @@ from core.text import tr
 class UserError(Exception):
     """Something the user can understand and mend. The technical error, if any, is its `__cause__`."""
 
-    def __init__(self, message: str, /, *, remedy: str, **fields: object) -> None:
+    def __init__(self, message: str, /, *, remedy: str, failure: str = "", **fields: object) -> None:
         """Fill and translate both sentences.
 
         Args:
             message: English template of one plain sentence: what went wrong.
             remedy: English template of one plain sentence: what to do.
+            failure: Key of the failure in `core.failures`, for the buttons that mend it; empty when it has none.
             fields: Values for the `{places}` of both templates.
         """
         self.message = tr(message, **fields)
         self.remedy = tr(remedy, **fields)
+        self.failure = failure
         super().__init__(self.message)
 
     def __str__(self) -> str:

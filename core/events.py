@@ -128,7 +128,11 @@ class PicturesMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """One optimizer step. `loss` is the mean over its micro-batches, `elapsed_s` the time spent training so far."""
+    """One optimizer step. `loss` is the mean over its micro-batches, `elapsed_s` the time spent training so far.
+
+    `grad_norm` is the length of the gradient before clipping, `lora_norm` that of all LoRA weights after the step;
+    None where they were not measured.
+    """
 
     kind: Literal["step_done"] = "step_done"
     step: int
@@ -139,6 +143,44 @@ class StepDone:
     learning_rate: float
     elapsed_s: float
     peak_memory_bytes: int = 0
+    grad_norm: float | None = None
+    lora_norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """The held-out pictures were measured after this step: their mean loss at fixed noise and timesteps."""
+
+    kind: Literal["validated"] = "validated"
+    step: int
+    epoch: int
+    loss: float
+    num_pictures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """The run went back to this step and goes on with other settings, because something did not work out.
+
+    `changes` are (`section.name`, value as text) of what is different from now on; `message` says it to the user.
+    """
+
+    kind: Literal["adapted"] = "adapted"
+    step: int
+    cause: Literal["memory", "not_a_number", "exploding"]
+    changes: tuple[tuple[str, str], ...] = ()
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestEpoch:
+    """The proposal which epoch's file to use, and why, in the user's language."""
+
+    kind: Literal["best_epoch"] = "best_epoch"
+    epoch: int
+    step: int
+    path: Path | None = None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,13 +219,14 @@ class StateSaved:
 class Finished:
     """The job did what it was asked, or stopped when asked. `output` is the file or folder it made.
 
-    `num_failed` counts what it could not do while the rest went well: pictures that could not be read, captions that
-    could not be written.
+    `paused` says that it only saved its state, to go on later; it is `stopped` then as well. `num_failed` counts what
+    it could not do while the rest went well: pictures that could not be read, captions that could not be written.
     """
 
     kind: Literal["finished"] = "finished"
     output: Path | None = None
     stopped: bool = False
+    paused: bool = False
     elapsed_s: float = 0.0
     num_failed: int = 0
 
@@ -192,7 +235,8 @@ class Finished:
 class Failed:
     """The job ended without its result: one sentence, a remedy, and the technical detail folded away.
 
-    `known` says that the sentence names the cause; otherwise the detail is what a report needs.
+    `known` says that the sentence names the cause; otherwise the detail is what a report needs. `failure` is the key of
+    what happened in `core.failures`, by which the window finds the buttons that mend it; empty when it has none.
     """
 
     kind: Literal["failed"] = "failed"
@@ -200,6 +244,7 @@ class Failed:
     remedy: str
     detail: str = ""
     known: bool = False
+    failure: str = ""
 
 
 Event = (
@@ -212,6 +257,9 @@ Event = (
     | DownloadProgress
     | PicturesMeasured
     | StepDone
+    | Validated
+    | Adapted
+    | BestEpoch
     | SampleReady
     | LoraSaved
     | StateSaved

@@ -89,11 +89,15 @@ class DownloadJob(Section):
 
 
 class TrainJob(Section):
-    """Train a LoRA; with `resume`, continue the run of the same name from its last state."""
+    """Train a LoRA; with `resume`, continue the run of the same name from its last state.
+
+    `from_step` goes back to the state of an earlier step; what came after it is forgotten. -1 takes the last state.
+    """
 
     kind: Literal["train"] = "train"
     config: TrainConfig
     resume: bool = False
+    from_step: int = Field(-1, ge=-1)
 
 
 class SampleJob(Section):
@@ -170,7 +174,9 @@ def failure(error: BaseException) -> Failed:
     """The event for an error: the user's words when it is known, else a plain admission with the traceback."""
     known = explain(error)
     if known is not None:
-        return Failed(message=known.message, remedy=known.remedy, detail=details(error), known=True)
+        return Failed(
+            message=known.message, remedy=known.remedy, detail=details(error), known=True, failure=known.failure
+        )
     return Failed(
         message=tr("Kiln met an error it does not know: {error}.", error=f"{type(error).__name__}: {error}"[:300]),
         remedy=tr("The details below say where; please report them."),

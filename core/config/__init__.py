@@ -3,6 +3,7 @@
 from core.config.fields import FieldSpec, field_specs, sections, validated, with_values
 from core.config.model import (
     DatasetConfig,
+    LossConfig,
     ModelConfig,
     NetworkConfig,
     OptimizerConfig,
@@ -11,12 +12,14 @@ from core.config.model import (
     ScheduleConfig,
     TrainConfig,
     TrainingConfig,
+    ValidationConfig,
 )
 from core.config.toml import load_config, read_toml, save_config, to_toml
 
 __all__ = [
     "DatasetConfig",
     "FieldSpec",
+    "LossConfig",
     "ModelConfig",
     "NetworkConfig",
     "OptimizerConfig",
@@ -25,6 +28,7 @@ __all__ = [
     "ScheduleConfig",
     "TrainConfig",
     "TrainingConfig",
+    "ValidationConfig",
     "field_specs",
     "load_config",
     "read_toml",

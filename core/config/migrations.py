@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-RENAMED: Mapping[str, str] = {}
-"""Old `section.name` -> new `section.name`. Empty until the first option is renamed."""
+RENAMED: Mapping[str, str] = {
+    "training.min_snr_gamma": "loss.min_snr_gamma",
+    "training.noise_offset": "loss.noise_offset",
+    "training.prior_loss_weight": "loss.prior_weight",
+}
+"""Old `section.name` -> new `section.name`."""
 
 
 def migrated(values: Mapping[str, Any], renamed: Mapping[str, str] = RENAMED) -> dict[str, Any]:

@@ -9,5 +9,5 @@ class QueryError(UserError):
     """A filter that cannot be understood. `position` counts its characters from 0."""
 
     def __init__(self, message: str, /, *, position: int, remedy: str, **fields: object) -> None:
-        super().__init__(message, remedy=remedy, **fields)
+        super().__init__(message, remedy=remedy, failure="", **fields)
         self.position = position

@@ -85,7 +85,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(seed_of(config.training.seed, step, "noise", micro_batch))
         shown = show(self.plan, config.dataset, step, micro_batch, indices)
         latents = torch.stack([self.latents.get(item.example, item.mirrored) for item in shown])
-        noise = draw_noise(tuple(latents.shape), config.training.noise_offset, generator)
+        noise = draw_noise(tuple(latents.shape), config.loss.noise_offset, generator)
         timesteps = torch.randint(0, self.noise_schedule.num_timesteps, (len(shown),), generator=generator)
         # Every process draws for the whole batch and takes its share: n devices see what one with n times the batch
         # sees.
@@ -97,7 +97,7 @@ class Trainer:
         with self.accelerator.autocast():
             conditioning = self._conditioning([item.caption for item in shown[share]])
             prediction = self.family.predict(self.parts, noisy_latents, timesteps, conditioning)
-        weights = min_snr_weights(schedule.snr(timesteps), config.training.min_snr_gamma, schedule.prediction)
+        weights = min_snr_weights(schedule.snr(timesteps), config.loss.min_snr_gamma, schedule.prediction)
         weights = weights * torch.tensor([self.plan.examples[item.example].weight for item in shown[share]]).to(device)
         return (per_sample_loss(prediction, target, self._masks(shown[share])) * weights).mean()
 

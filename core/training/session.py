@@ -69,7 +69,7 @@ class Session:
         """
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
-        prior_weight = config.training.prior_loss_weight
+        prior_weight = config.loss.prior_weight
         examples = examples_of(self.scan, config.dataset, prior_weight=prior_weight)
         state = self._last_state()
         if accelerator.is_main_process:

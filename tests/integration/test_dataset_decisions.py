@@ -79,7 +79,7 @@ def test_regularization_pictures_weigh_what_they_should(make_config: MakeConfig,
     prior = make_pictures(tmp_path / "prior 先验", 2)
     config = decide(make_config(training__epochs=1), tmp_path, Concept(folder=prior, repeats=1, is_regularization=True))
     full = losses(run(config))
-    nothing = losses(run(with_values(config, {"training.prior_loss_weight": 0.0, "output.name": "none"})))
+    nothing = losses(run(with_values(config, {"loss.prior_weight": 0.0, "output.name": "none"})))
     assert len(full) == len(nothing) == 6
     assert sum(loss == 0 for loss in nothing) == 2 and all(loss > 0 for loss in full)
 

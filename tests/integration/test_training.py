@@ -139,7 +139,7 @@ def test_same_seed_same_losses_and_another_seed_others(make_config: MakeConfig) 
         {"network__train_text_encoder": False, "training__batch_size": 2, "dataset__fit": "buckets"},
         {"network__dropout": 0.3, "dataset__flip": True, "training__gradient_accumulation": 2},
         {"dataset__shuffle_tags": True, "dataset__tag_dropout": 0.3, "dataset__caption_dropout": 0.3},
-        {"training__precision": "bf16", "schedule__name": "cosine_with_restarts", "training__noise_offset": 0.1},
+        {"training__precision": "bf16", "schedule__name": "cosine_with_restarts", "loss__noise_offset": 0.1},
     ],
     ids=["plain", "cached-text", "dropout-flip-accumulation", "caption-chances", "bf16"],
 )

@@ -180,9 +180,9 @@ def test_options_that_would_make_it_another_run_are_named_and_the_others_are_fre
 
 def test_an_option_that_came_later_counts_as_its_default(config: TrainConfig) -> None:
     settings = config.model_dump(mode="json")
-    del settings["training"]["noise_offset"]
+    del settings["loss"]["noise_offset"]
     assert changed_options(settings, config) == []
-    assert changed_options(settings, with_values(config, {"training.noise_offset": 0.1})) == ["training.noise_offset"]
+    assert changed_options(settings, with_values(config, {"loss.noise_offset": 0.1})) == ["loss.noise_offset"]
 
 
 def test_a_run_has_one_writer_at_a_time(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from core.dataset.captions import join_tags, split_tags
 from core.dataset.records import ImageRecord
 from core.dataset.tokens import CHUNK, TokenCounter, counter_for
 from core.errors import UserError
-from core.training.data import full_caption
+from core.training.captions import full_caption
 
 
 def tokenizer_folder(config: TrainConfig) -> Path | None:

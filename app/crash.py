@@ -89,9 +89,17 @@ class CrashDialog(MessageDialog):
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(detail))
         logs = button(tr("Open log folder"), icon="folder")
         logs.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path().parent))))
-        for action in (more, copy, logs):
+        report = button(tr("Report a problem…"), icon="upload")
+        report.clicked.connect(self._report)
+        for action in (more, copy, logs, report):
             action.setAutoDefault(False)
         self.row.insertWidget(0, more)
         self.row.addWidget(copy)
         self.row.addWidget(logs)
+        self.row.addWidget(report)
         self.add_button("close", tr("Close"), "primary", default=True)
+
+    def _report(self) -> None:
+        from app.widgets.report_dialog import ReportDialog
+
+        ReportDialog(None, self).open()

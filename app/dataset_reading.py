@@ -76,21 +76,9 @@ def _stamp(path: Path) -> tuple[float, int]:
     return status.st_mtime, status.st_size
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Index:
-    """Where each picture is among the records, and the folders that pictures lie in.
-
-    Made beside the window: with thousands of paths it takes a moment.
-    """
-
-    positions: dict[Path, int]
-    folders: tuple[Path, ...]
-
-    @classmethod
-    def of(cls, scan: Scan) -> Index:
-        """The index of a scan."""
-        folders = dict.fromkeys(record.path.parent for record in scan.records)
-        return cls({record.path: row for row, record in enumerate(scan.records)}, tuple(folders))
+def positions_of(scan: Scan) -> dict[Path, int]:
+    """Where each picture is among the records: with thousands of them that takes a moment beside the window."""
+    return {record.path: row for row, record in enumerate(scan.records)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +90,7 @@ class Opened:
     """
 
     scan: Scan
-    index: Index
+    positions: dict[Path, int]
     content: DatasetFile | None = None
     refusal: str = ""
     notice: str = ""
@@ -115,18 +103,17 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opene
 
     if dataset is not None:
         scan = scan_dataset(dataset, caption_extension=extension)
-        return Opened(scan=scan, index=Index.of(scan))
+        return Opened(scan=scan, positions=positions_of(scan))
     content, refusal, notice = _content_of(folder)
     notice = " ".join(part for part in (notice, _finish(folder)) if part)
     scan = scan_dataset(dataset_of(content), caption_extension=extension)
-    index = Index.of(scan)
-    for place in index.folders:
+    for place in scan.folders:
         with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
             remove_left_overs(place)
     earlier = [journal for journal in journals(folder) if journal.can_be_taken_back]
     return Opened(
         scan=scan,
-        index=index,
+        positions=positions_of(scan),
         content=content,
         refusal=refusal,
         notice=notice,
@@ -177,7 +164,7 @@ class Look:
     """What other programs changed: other pictures (a new scan), or only captions."""
 
     scan: Scan | None = None
-    index: Index | None = None
+    positions: dict[Path, int] = dataclasses.field(default_factory=dict)
     captions: tuple[ImageRecord, ...] = ()
 
 
@@ -197,9 +184,9 @@ def look(scan: Scan, dataset: Dataset, extension: str) -> Look:
             return Look(scan=dataclasses.replace(scan, records=(), problems=()))
         raise
     if [_without_caption(record) for record in now.records] != [_without_caption(record) for record in scan.records]:
-        return Look(scan=now, index=Index.of(now))
+        return Look(scan=now, positions=positions_of(now))
     if now.problems != scan.problems:
-        return Look(scan=now, index=Index.of(now))
+        return Look(scan=now, positions=positions_of(now))
     pairs = zip(now.records, scan.records, strict=True)
     return Look(captions=tuple(new for new, old in pairs if not same_caption(new, old)))
 

@@ -23,6 +23,8 @@ from app import theme
 from app.widgets.card import button, label, restyle
 from app.widgets.switch import Switch
 from core.config import FieldSpec
+from core.config.labels import choice_label as choice_label
+from core.config.labels import number_text as number_text
 from core.text import tr
 
 _LARGEST_INT = 2**31 - 1
@@ -201,14 +203,6 @@ class FloatEditor(Editor):
         return self._line
 
 
-def number_text(value: float) -> str:
-    """A number as short as it can be written: 0.05, 1e-4, 7."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:.10g}"
-    mantissa, exponent = f"{value:.9e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
 def _number(text: str, kind: type[int] | type[float]) -> float | None:
     try:
         return kind(text)
@@ -224,6 +218,7 @@ class ChoiceEditor(Editor):
         self._combo = QComboBox()
         self._combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._combo.setMinimumContentsLength(8)
+        self._combo.view().setTextElideMode(Qt.TextElideMode.ElideNone)
         for choice in spec.choices:
             self._combo.addItem(choice, choice)
         guard_wheel(self._combo)
@@ -239,31 +234,15 @@ class ChoiceEditor(Editor):
         """The words of the choices."""
         for index in range(self._combo.count()):
             self._combo.setItemText(index, choice_label(self._combo.itemData(index)))
+        # The list may be wider than the box: a label is never cut off where one chooses.
+        widest = max(
+            self.fontMetrics().horizontalAdvance(self._combo.itemText(at)) for at in range(self._combo.count())
+        )
+        self._combo.view().setMinimumWidth(widest + 3 * theme.SPACE_L)
 
     def input(self) -> QWidget:
         """The combo box."""
         return self._combo
-
-
-def choice_label(choice: str) -> str:
-    """What a choice of the config is called in the window; names of formats and devices stay as they are."""
-    labels = {
-        "auto": tr("Automatic"),
-        "sd1": tr("Stable Diffusion 1.x"),
-        "buckets": tr("Keep shape (buckets)"),
-        "crop": tr("Square (crop)"),
-        "adamw": "AdamW",
-        "constant": tr("Constant"),
-        "constant_with_warmup": tr("Constant after warm-up"),
-        "linear": tr("Linear"),
-        "cosine": tr("Cosine"),
-        "cosine_with_restarts": tr("Cosine with restarts"),
-        "polynomial": tr("Polynomial"),
-        "cuda": tr("NVIDIA graphics card (CUDA)"),
-        "mps": tr("Apple graphics (MPS)"),
-        "cpu": tr("Processor (CPU)"),
-    }
-    return labels.get(choice, choice)
 
 
 class TextEditor(Editor):
@@ -296,7 +275,7 @@ class LinesEditor(Editor):
         super().__init__(spec, parent)
         self._box = QPlainTextEdit()
         self._box.setTabChangesFocus(True)
-        self._box.setFixedHeight(4 * self._box.fontMetrics().lineSpacing() + 20)
+        self._box.setFixedHeight(3 * self._box.fontMetrics().lineSpacing() + 20)
         self._box.textChanged.connect(lambda: self.edited.emit(self._lines()))
         self._fill(self._box)
 

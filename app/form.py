@@ -1,143 +1,46 @@
-"""A form made from the fields of the configuration: cards by section, search, reset, errors said in place."""
+"""A form made from the fields of the configuration: cards by section, groups, search, reset, errors said in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app import icons, theme
-from app.editors import editor_for
 from app.widgets.card import Card, label
+from app.widgets.params_columns import Columns
+from app.widgets.params_group import GroupBox
+from app.widgets.params_row import FieldRow
+from app.widgets.params_words import is_found
 from core.config import FieldSpec, TrainConfig, field_specs, sections
 from core.config.fields import problems_of
+from core.config.groups import GROUPS, Group, group_of
+from core.config.labels import value_of
+from core.config.rules import Conflict
 from core.errors import UserError
-from core.text import catalogue, tr
+from core.text import tr
 
 Apply = Callable[[dict[str, Any]], None]
 
-TWO_COLUMNS_PX = 820
-_EDITOR_PX = 180
-
-
-class FieldRow(QWidget):
-    """One option: title and description, its editor, and below it what is wrong with it."""
-
-    entered = Signal(object)
-
-    def __init__(self, spec: FieldSpec, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.spec = spec
-        self.title = label(role="strong")
-        self.description = label(role="small", wrap=True)
-        self.message = label(role="error", wrap=True)
-        self.message.hide()
-        self.reset_button = QToolButton()
-        icons.set_icon(self.reset_button, "undo", 14, "accent")
-        self.reset_button.setFixedSize(22, 22)
-        _keep_room(self.reset_button)
-        self.reset_button.hide()
-        self.editor = editor_for(spec)
-        self.title.setBuddy(self.editor)
-        self.editor.edited.connect(self.entered.emit)
-        self.reset_button.clicked.connect(lambda: self.entered.emit(self.default))
-        self._lay_out()
-        self.default: Any = spec.default
-        self._shown: object = object()
-        self.retranslate()
-
-    def _lay_out(self) -> None:
-        name = QHBoxLayout()
-        name.setSpacing(theme.SPACE_XS)
-        name.addWidget(self.title)
-        name.addWidget(self.reset_button)
-        name.addStretch(1)
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addLayout(name)
-        words.addWidget(self.description)
-        top = QHBoxLayout()
-        top.setSpacing(theme.SPACE_S)
-        top.addLayout(words, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.SPACE_S, 0, theme.SPACE_S)
-        column.setSpacing(theme.SPACE_XS)
-        column.addLayout(top)
-        if self.editor.is_wide:
-            column.addWidget(self.editor)
-        else:
-            if self.spec.kind != "bool":
-                self.editor.setFixedWidth(_EDITOR_PX)
-            top.addWidget(self.editor, 0, Qt.AlignmentFlag.AlignTop)
-        column.addWidget(self.message)
-
-    def show_value(self, value: Any) -> None:
-        """Show the value of the config; wrong text that is being typed stays while that value stays."""
-        if value == self._shown:
-            return
-        self._shown = value
-        self.editor.show_value(value)
-        self.show_problem("")
-
-    def set_default(self, default: Any) -> None:
-        """Set the value that the reset button brings back."""
-        self.default = default
-        self._show_reset()
-
-    def reshow(self) -> None:
-        """Put the value of the config back over wrong text."""
-        self.editor.show_value(self._shown)
-        self.show_problem("")
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with what was entered, or nothing."""
-        return self.message.text()
-
-    def show_problem(self, sentence: str) -> None:
-        """Say what is wrong, or that nothing is."""
-        self.message.setText(sentence)
-        self.message.setVisible(bool(sentence))
-        self.editor.set_wrong(bool(sentence))
-        self._show_reset()
-
-    def _show_reset(self) -> None:
-        self.reset_button.setVisible(bool(self.problem) or self._shown != self.default)
-
-    def retranslate(self) -> None:
-        """Take up the language in use."""
-        self.title.setText(tr(self.spec.title))
-        self.description.setText(tr(self.spec.description))
-        self.reset_button.setToolTip(tr("Back to the default"))
-        self.reset_button.setAccessibleName(tr("Back to the default"))
-        self.setToolTip(self.spec.key)
-        self.editor.input().setAccessibleName(tr(self.spec.title))
-        self.editor.retranslate()
-
-    def matches(self, words: Sequence[str]) -> bool:
-        """Whether all words are found in title, description, key or synonyms, in English or Chinese."""
-        chinese = catalogue("zh_CN")
-        spec = self.spec
-        texts = [spec.title, spec.description, spec.key, *spec.also]
-        texts += [chinese.get(spec.title, ""), chinese.get(spec.description, "")]
-        everything = "\n".join(texts).casefold()
-        return all(word in everything for word in words)
+SLICE_S = 0.015
+"""Rows are made and shown in slices of this, so that the window never waits for all of them."""
 
 
 class Form(QWidget):
-    """All options, edited in place.
+    """All options, edited in place; rows are made when they are first to be seen.
 
     `problems_changed` follows every change of `problems`.
     """
 
     problems_changed = Signal()
+    asked = Signal(str)  # the key of an option that a row points at
 
     def __init__(self, apply: Apply, specs: Sequence[FieldSpec] | None = None, parent: QWidget | None = None) -> None:
-        """Build all rows.
+        """Build the cards; their rows follow when the form is shown.
 
         Args:
             apply: Changes the config (`section.name` -> value); raises UserError when a value is not allowed.
@@ -146,51 +49,99 @@ class Form(QWidget):
         """
         super().__init__(parent)
         self._apply = apply
+        named = {spec.key: spec for spec in (field_specs() if specs is None else specs)}
+        self.specs = {key: named[key] for group in GROUPS for key in group.keys if key in named}
         self.rows: dict[str, FieldRow] = {}
         self.cards: dict[str, Card] = {}
+        self.groups: dict[Group, GroupBox] = {}
+        self._config = self._defaults = TrainConfig()
+        self._conflicts: dict[str, list[Conflict]] = {}
+        self._all_conflicts: tuple[Conflict, ...] = ()
+        self._idle: Mapping[str, tuple[str, str]] = {}
         self._words: tuple[str, ...] = ()
-        self._shows_advanced = False
-        self._columns = [QVBoxLayout(), QVBoxLayout()]
-        self._arranged: tuple[tuple[str, ...], ...] = ()
-        self._build(field_specs() if specs is None else specs)
-        self.nothing_found = label(role="muted")
-        self.nothing_found.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.nothing_found.hide()
-        columns = QHBoxLayout()
-        columns.setSpacing(theme.SPACE_M)
-        for stack in self._columns:
-            stack.setSpacing(theme.SPACE_M)
-            columns.addLayout(stack, 1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.nothing_found)
-        outer.addLayout(columns)
-        outer.addStretch(1)
+        self._shows_advanced = self._shows_changed_only = False
+        self._wanted: dict[str, None] = {}
+        self._pending: list[str] = []
+        self._turning: dict[str, None] = {}
+        self._waiting: Callable[[], object] | None = None
+        self._columns = Columns()
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(lambda: self._work(SLICE_S))
+        self._lay_out()
         self.retranslate()
         self._filter()
 
-    def _build(self, specs: Sequence[FieldSpec]) -> None:
+    def _lay_out(self) -> None:
         self._titles = {name: title for name, title, _ in sections()}
-        for spec in specs:
-            card = self.cards.get(spec.section)
+        for group in GROUPS:
+            if not any(key in self.specs for key in group.keys):
+                continue
+            card = self.cards.get(group.section)
             if card is None:
-                card = self.cards[spec.section] = Card(parent=self)
+                card = self.cards[group.section] = Card(parent=self)
                 card.body.setSpacing(0)
-            row = FieldRow(spec, card)
-            row.entered.connect(lambda value, key=spec.key: self._enter(key, value))
-            card.body.addWidget(row)
-            self.rows[spec.key] = row
+            self.groups[group] = GroupBox(group, card)
+            card.body.addWidget(self.groups[group])
+        self.nothing_found = label(role="muted", wrap=True)
+        self.nothing_found.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.nothing_found.hide()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.nothing_found)
+        outer.addLayout(self._columns)
+        outer.addStretch(1)
+
+    # Rows
+
+    def row(self, key: str) -> FieldRow:
+        """The row of an option; it is made if nobody needed it before."""
+        row = self.rows.get(key)
+        if row is None:
+            box = self.groups[group_of(key)]
+            row = self.rows[key] = FieldRow(self.specs[key], box)
+            row.hide()
+            row.show_value(value_of(self._config, key))
+            row.set_default(value_of(self._defaults, key))
+            row.show_conflicts(self._conflicts.get(key, []))
+            row.show_idle(self._idle.get(key))
+            row.entered.connect(lambda value: self._enter(key, value))
+            row.mended.connect(self._mend)
+            row.asked.connect(self.asked.emit)
+            box.add(row)
+            for widget in (row, *row.findChildren(QWidget)):
+                widget.ensurePolished()  # Here, one row at a time, and not when all of them are shown.
+        return row
 
     def show_config(self, config: TrainConfig) -> None:
         """Show the values of a config."""
-        for row in self.rows.values():
-            row.show_value(getattr(getattr(config, row.spec.section), row.spec.name))
+        self._config = config
+        for key, row in self.rows.items():
+            row.show_value(value_of(config, key))
+        self._follow_changes()
         self.problems_changed.emit()
 
     def set_defaults(self, config: TrainConfig) -> None:
         """Set the values that the reset buttons bring back."""
-        for row in self.rows.values():
-            row.set_default(getattr(getattr(config, row.spec.section), row.spec.name))
+        self._defaults = config
+        for key, row in self.rows.items():
+            row.set_default(value_of(config, key))
+        self._follow_changes()
+
+    def show_rules(self, conflicts: Sequence[Conflict], idle: Mapping[str, tuple[str, str]]) -> None:
+        """Say what contradicts what, and grey out what has no effect.
+
+        Args:
+            conflicts: The worst first. Each is told at the first of its options that is shown.
+            idle: Option -> (the option that is why, the reason).
+        """
+        if self._idle != idle:
+            self._idle = idle
+            for key, row in self.rows.items():
+                row.show_idle(idle.get(key))
+        if self._all_conflicts != tuple(conflicts):
+            self._all_conflicts = tuple(conflicts)
+            self._filter()
 
     @property
     def problems(self) -> dict[str, str]:
@@ -203,37 +154,6 @@ class Form(QWidget):
             if row.problem:
                 row.reshow()
         self.problems_changed.emit()
-
-    def search(self, text: str) -> None:
-        """Show only the options that match all words; advanced ones too. No words: all of them."""
-        self._words = tuple(text.casefold().split())
-        self._filter()
-
-    def show_advanced(self, shown: bool) -> None:
-        """Show the options for experts too."""
-        self._shows_advanced = shown
-        self._filter()
-
-    def shown_keys(self) -> list[str]:
-        """The options that are not hidden by search or level."""
-        return [key for key, row in self.rows.items() if not row.isHidden()]
-
-    def retranslate(self) -> None:
-        """Take up the language in use; sentences about wrong values are said again."""
-        for name, card in self.cards.items():
-            card.set_title(tr(self._titles[name]))
-        for row in self.rows.values():
-            row.retranslate()
-        self.nothing_found.setText(tr("No parameter matches. Try another word, in English or Chinese."))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """One or two columns, by the width."""
-        super().resizeEvent(event)
-        self._arrange()
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Narrow enough for one column, whatever is shown now."""
-        return QSize(320, super().minimumSizeHint().height())
 
     def _enter(self, key: str, value: object) -> None:
         row = self.rows[key]
@@ -248,52 +168,180 @@ class Form(QWidget):
                 row.reshow() if value == row.default else row.show_problem("")
         self.problems_changed.emit()
 
-    def _filter(self) -> None:
+    def _mend(self, changes: Mapping[str, Any]) -> None:
+        for key in changes:
+            if key in self.rows:
+                self.rows[key].reshow()
+        self._apply(dict(changes))
+
+    # What is shown
+
+    def search(self, text: str) -> None:
+        """Show only the options that match all words; advanced ones too. No words: all of them."""
+        words = tuple(text.casefold().split())
+        if words != self._words:
+            self._words = words
+            self._filter()
+
+    def show_advanced(self, shown: bool) -> None:
+        """Show the options for experts too."""
+        self._shows_advanced = shown
+        self._filter()
+
+    def show_changed_only(self, only: bool) -> None:
+        """Show only the options that differ from the defaults; advanced ones too."""
+        self._shows_changed_only = only
+        self._filter()
+
+    def shown_keys(self) -> list[str]:
+        """The options that are not hidden by search or level."""
+        return list(self._wanted)
+
+    def hurry(self, key: str) -> FieldRow:
+        """Make and show an option and its group before the others."""
+        group = group_of(key)
+        for name in group.keys:
+            if name in self._wanted:
+                self._update(self.row(name), name)
+        self._turn(group)
+        return self.row(key)
+
+    def when_settled(self, act: Callable[[], object]) -> None:
+        """Do something once all rows that are shown have their place; only the last wish counts."""
+        self._waiting = act
+        self._timer.start()
+
+    def settle(self) -> None:
+        """Finish what is still to be made or shown."""
+        self._work(float("inf"))
+
+    def retranslate(self) -> None:
+        """Take up the language in use; sentences about wrong values are said again."""
+        for name, card in self.cards.items():
+            card.set_title(tr(self._titles[name]))
+        for group, box in self.groups.items():
+            box.heading.setText(group.heading)
         for row in self.rows.values():
-            hidden = not row.matches(self._words) if self._words else row.spec.advanced and not self._shows_advanced
-            row.setHidden(hidden)
-        for section, card in self.cards.items():
-            card.setHidden(all(row.isHidden() for row in self.rows.values() if row.spec.section == section))
-        self.nothing_found.setVisible(bool(self._words) and all(card.isHidden() for card in self.cards.values()))
+            row.retranslate()
+        self._say_nothing()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """One or two columns, by the width."""
+        super().resizeEvent(event)
         self._arrange()
 
-    def _arrange(self) -> None:
-        """Deal the cards to the columns in order, each to the shorter one."""
-        count = 2 if self.width() >= TWO_COLUMNS_PX else 1
-        names: list[list[str]] = [[] for _ in range(count)]
-        heights = [0] * count
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Make the first rows at once and the rest between other things."""
+        super().showEvent(event)
+        self._work(2 * SLICE_S)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Narrow enough for one column, whatever is shown now."""
+        return QSize(320, super().minimumSizeHint().height())
+
+    def _is_changed(self, key: str) -> bool:
+        return bool(value_of(self._config, key) != value_of(self._defaults, key))
+
+    def _follow_changes(self) -> None:
+        """While only changes are shown, a new one joins; what was changed back stays until the switch is used."""
+        if self._shows_changed_only and any(self._is_changed(key) and key not in self._wanted for key in self.specs):
+            self._filter(keep=True)
+
+    def _is_wanted(self, key: str) -> bool:
+        spec = self.specs[key]
+        if self._words and not is_found(spec, self._words):
+            return False
+        if self._shows_changed_only:
+            return self._is_changed(key)
+        return bool(self._words) or not spec.advanced or self._shows_advanced
+
+    def _filter(self, *, keep: bool = False) -> None:
+        """Decide which options are shown; the rows follow in slices."""
+        kept = self._wanted if keep else {}
+        wanted = {key for key in self.specs if key in kept or self._is_wanted(key)}
+        self._conflicts = {}
+        for conflict in self._all_conflicts:
+            here = [key for key in conflict.keys if key in self.specs]
+            place = next((key for key in here if key in wanted), None)
+            if place is None and conflict.level != "info" and not self._words and here:
+                place = here[0]  # Bad enough to be shown although it is for experts.
+                wanted.add(place)
+            if place is not None:
+                self._conflicts.setdefault(place, []).append(conflict)
+        self._wanted = {key: None for key in self.specs if key in wanted}
+        for group, box in self.groups.items():
+            box.setHidden(not any(key in wanted for key in group.keys))
         for section, card in self.cards.items():
-            if card.isHidden():
-                continue
-            shortest = heights.index(min(heights))
-            names[shortest].append(section)
-            heights[shortest] += 2 + sum(
-                3 if row.editor.is_wide else 2
-                for row in self.rows.values()
-                if row.spec.section == section and not row.isHidden()
-            )
-        arranged = tuple(tuple(column) for column in names)
-        if arranged == self._arranged:
+            card.setHidden(not any(spec.section == section and key in wanted for key, spec in self.specs.items()))
+        self._say_nothing()
+        self._arrange()
+        self._pending = list(self.specs)
+        if self.isVisible():
+            self._timer.start()
+        else:
+            for group in self.groups:
+                for key in group.keys:
+                    if key in self.rows:
+                        self._update(self.rows[key], key)
+                self._turn(group)
+
+    def _say_nothing(self) -> None:
+        if self._words:
+            self.nothing_found.setText(tr("No parameter matches. Try another word, in English or Chinese."))
+        else:
+            self.nothing_found.setText(tr("Nothing was changed."))
+        self.nothing_found.setHidden(bool(self._wanted))
+
+    def _work(self, limit_s: float) -> None:
+        """Bring rows up to date, in order, for so long; the timer goes on with what is left."""
+        end = time.perf_counter() + limit_s
+        while self._pending and time.perf_counter() < end:
+            group = group_of(self._pending[0])
+            number = 0
+            while number < len(self._pending) and self._pending[number] in group.keys and time.perf_counter() < end:
+                key = self._pending[number]
+                number += 1
+                if key in self._wanted or key in self.rows:
+                    self._update(self.row(key), key)
+            del self._pending[:number]
+            self._turn(group)
+        if self._pending:
+            self._timer.start()
             return
-        self._arranged = arranged
-        for stack in self._columns:
-            # A card's item must end before it gets another: only the first one hears when the card wants more room.
-            for card in self.cards.values():
-                stack.removeWidget(card)
-            while stack.count():
-                stack.takeAt(0)
-        for stack, column in zip(self._columns, arranged, strict=False):
-            for section in column:
-                stack.addWidget(self.cards[section])
-        for stack in self._columns:
-            stack.addStretch(1)
-        row_layout = self._columns[0].parent()
-        if isinstance(row_layout, QHBoxLayout):
-            row_layout.setStretch(1, 1 if count == 2 else 0)
-            row_layout.setSpacing(theme.SPACE_M if count == 2 else 0)
+        self._timer.stop()
+        if self._waiting is not None:
+            act, self._waiting = self._waiting, None
+            QTimer.singleShot(0, self, act)
 
+    def _update(self, row: FieldRow, key: str) -> None:
+        """Bring up to date what a row says; whether it is shown follows with others."""
+        is_wanted = key in self._wanted
+        if is_wanted:
+            row.mark(self._words)
+        row.show_conflicts(self._conflicts.get(key, []))
+        if row.isHidden() == is_wanted:
+            self._turning[key] = None
 
-def _keep_room(widget: QWidget) -> None:
-    policy = widget.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
-    widget.setSizePolicy(policy)
+    def _turn(self, group: Group) -> None:
+        """Show and hide the rows of a group that are in the wrong state.
+
+        Each row that appears in a visible parent arranges the whole page anew, so the group goes away meanwhile;
+        nothing is painted before it is back.
+        """
+        turning, self._turning = self._turning, {}
+        box = self.groups[group]
+        aside = len(turning) > 1 and not box.isHidden() and not box.isAncestorOf(self.focusWidget())
+        if aside:
+            box.hide()
+        for key in turning:
+            self.rows[key].setHidden(key not in self._wanted)
+        if aside:
+            box.show()
+
+    def _arrange(self) -> None:
+        heights: dict[QWidget, int] = {}
+        for section, card in self.cards.items():
+            shown = [spec for key, spec in self.specs.items() if spec.section == section and key in self._wanted]
+            if shown:
+                heights[card] = 2 + sum(3 if spec.kind in ("text", "lines", "path") else 2 for spec in shown)
+        self._columns.deal(heights, self.width())

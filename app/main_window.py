@@ -17,18 +17,21 @@ from PySide6.QtGui import (
     QShortcut,
     QShowEvent,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QStatusBar, QVBoxLayout, QWidget
 
 from app import icons, theme
 from app.crash import CrashDialog
+from app.machine_bar import MachineBar
 from app.project import Project
+from app.run_reminder import RunReminder
 from app.settings import Settings
-from app.tabs.dataset import DatasetTab
+from app.tabs.dataset import CHECK, DatasetTab
 from app.widgets.card import label
 from app.widgets.message_dialog import MessageDialog
 from app.widgets.sidebar import Sidebar
 from app.widgets.toast import Level, ToastArea
 from core.jobs import Job
+from core.paths import default_output_folder
 from core.runner import ChildRun, Run
 from core.text import tr
 
@@ -64,6 +67,7 @@ class MainWindow(QMainWindow):
         self._told_waiting: Path | None = None
         self.question: MessageDialog | None = None
         self.models: ModelsDialog | None = None
+        self._reminder: RunReminder | None = None
         self.tagger: TaggerTab | None = None
         self.params: ParamsTab | None = None
         self.training: TrainingTab | None = None
@@ -97,6 +101,11 @@ class MainWindow(QMainWindow):
         row.addWidget(self.sidebar)
         row.addWidget(self._stack, 1)
         self.setCentralWidget(central)
+        self.machine = MachineBar(self._output_folder)
+        status = QStatusBar()
+        status.setSizeGripEnabled(False)
+        status.addWidget(self.machine, 1)
+        self.setStatusBar(status)
         self.toasts = ToastArea(self._stack)
         self._drop_sign = _DropSign(self._stack)
 
@@ -135,6 +144,29 @@ class MainWindow(QMainWindow):
         assert self.training is not None
         self.training.start()
 
+    def add_to_queue(self) -> None:
+        """Put the settings into the queue of the training page."""
+        self._build(TRAINING)
+        assert self.training is not None
+        self.training.add_to_queue()
+
+    def _show_queue_edit(self) -> None:
+        if self.params is not None and self.training is not None:
+            self.params.footer.show_queue_edit(self.training.queue.editing is not None)
+
+    def _go_to(self, place: str) -> None:
+        """Show where the user has something to do after a run failed."""
+        if place == "models":
+            self.open_models("base")
+        elif place == "doctor":
+            from app.widgets.machine_check import InstallationCheck
+
+            InstallationCheck(self).open()
+        else:
+            self.show_page(PARAMS if place == "params" else DATASET)
+        if place == "dataset":
+            self.dataset.side.show_panel(CHECK)
+
     def open_models(self, kind: ModelKind) -> None:
         """Show the models of a kind that can be downloaded."""
         from app.widgets.models_dialog import ModelsDialog
@@ -168,12 +200,17 @@ class MainWindow(QMainWindow):
             self.params = ParamsTab(self._project, self._settings)
             self.params.start_requested.connect(self.start_training)
             self.params.models_requested.connect(self.open_models)
+            self.params.queue_requested.connect(self.add_to_queue)
             self._put(index, self.params)
+            self._show_queue_edit()
         elif index == TRAINING and self.training is None:
             from app.tabs.training import TrainingTab
 
             self.training = TrainingTab(self._project, self._settings, self._make_run)
             self.training.running_changed.connect(lambda running: self._on_running_changed(TRAINING, running))
+            self.training.page_requested.connect(self._go_to)
+            self.training.told.connect(lambda message: self.show_message("success", message))
+            self.training.queue.changed.connect(self._show_queue_edit)
             self._put(index, self.training)
 
     def _put(self, index: int, page: QWidget) -> None:
@@ -191,6 +228,17 @@ class MainWindow(QMainWindow):
         self._stack.setFocus()
         for wait, index in ((1, TAGGER), (2, PARAMS)):
             QTimer.singleShot(wait * IDLE_BUILD_MS, self, lambda index=index: self._build(index))
+        QTimer.singleShot(3 * IDLE_BUILD_MS, self, self._remind)
+
+    def _remind(self) -> None:
+        """Once: say that a run waits to go on. The training page itself says it to whoever is there."""
+        if self._reminder is None:
+            self._reminder = RunReminder(self._project, self._settings, self)
+            self._reminder.found.connect(self._show_reminder)
+
+    def _show_reminder(self, message: str, remedy: str) -> None:
+        if self.page != TRAINING and not self._is_running():
+            self.show_message("info", message, remedy)
 
     def _open_folder(self) -> None:
         self.show_page(DATASET)
@@ -225,6 +273,11 @@ class MainWindow(QMainWindow):
         name = tr("Kiln")
         self.setWindowTitle(f"{folder.name or folder} - {name}" if folder else name)
         self._drop_sign.retranslate()
+        self.machine.retranslate()
+
+    def _output_folder(self) -> Path:
+        chosen = self._project.config.output.folder
+        return chosen if chosen != Path() else default_output_folder()
 
     # Dropped folders
 
@@ -274,6 +327,8 @@ class MainWindow(QMainWindow):
         self.dataset.shut_down()
         if self.tagger is not None:
             self.tagger.shut_down()
+        if self.training is not None:
+            self.training.shut_down()
         self._project.save()
         self._settings.save()
         super().closeEvent(event)
@@ -286,7 +341,7 @@ class MainWindow(QMainWindow):
             return
         if self.training is not None and self.training.is_running:
             heading = tr("A training is running.")
-            text = tr("Stop and save finishes the current step and saves; you can continue the run later.")
+            text = tr("Pause keeps the state, so that the run can go on later; stop also saves the LoRA as it is now.")
             stop = tr("Stop and save")
         else:
             heading = tr("Pictures are being tagged.")
@@ -295,6 +350,8 @@ class MainWindow(QMainWindow):
         self.question = MessageDialog("info", "accent", heading, text, self)
         self.question.add_button("force", tr("Force stop"), "danger")
         self.question.add_button("stop", stop)
+        if self.training is not None and self.training.is_running:
+            self.question.add_button("pause", tr("Pause and close"))
         self.question.add_button("keep", tr("Keep running"), "primary", default=True)
         self.question.answered.connect(self._answer)
         self.question.open()
@@ -312,6 +369,8 @@ class MainWindow(QMainWindow):
             if tab is not None and tab.is_running:
                 if answer == "force":
                     tab.force_stop()
+                elif answer == "pause" and tab is self.training:
+                    self.training.request_pause()
                 else:
                     tab.request_stop()
         self.show_message("info", tr("Stopping. The window closes by itself when everything is saved."))

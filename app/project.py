@@ -15,7 +15,6 @@ from app.background import Background
 from app.caption_writer import Batch, CaptionWriter, turning, writing
 from app.dataset_reading import (
     Done,
-    Index,
     Look,
     Opened,
     look,
@@ -86,6 +85,7 @@ class Project(QObject):
         self._is_scanning = False
         self._is_looking = False
         self._last_trouble = ""
+        self._saved = ""  # What this window wrote last about the settings.
         self._num_writes = 0
         self._history = History()
         self._after_writing: list[Callable[[], object]] = []
@@ -255,7 +255,7 @@ class Project(QObject):
         self.scanning_changed.emit(False)
         if result.content is not None:
             self._decisions = Decisions(result.content, result.refusal)
-        self._set_scan(result.scan, result.index)
+        self._set_scan(result.scan, result.positions)
         if is_new:
             self._history.clear()
             for journal in result.journals:
@@ -287,13 +287,12 @@ class Project(QObject):
         else:
             self._name_decisions()
 
-    def _set_scan(self, scan: Scan, index: Index | None = None) -> None:
+    def _set_scan(self, scan: Scan, positions: dict[Path, int]) -> None:
         if self._decisions is not None:  # What was decided while the folders were read counts, too.
             scan = dataclasses.replace(scan, pictures=self._decisions.pictures)
         self._scan = scan
-        index = index or Index.of(scan)
-        self._positions = index.positions
-        self._watch.watch(dict.fromkeys((*(concept.folder for concept in self.concepts), *index.folders)))
+        self._positions = positions
+        self._watch.watch(dict.fromkeys((*(concept.folder for concept in self.concepts), *scan.folders)))
 
     # Changes by other programs
 
@@ -324,7 +323,7 @@ class Project(QObject):
             self.look_again()  # What was seen may be older than what has been written since.
             return
         if result.scan is not None:
-            self._set_scan(result.scan, result.index)
+            self._set_scan(result.scan, result.positions)
             self.records_changed.emit()
         elif result.captions:
             self._replace_records(result.captions)
@@ -679,8 +678,12 @@ class Project(QObject):
             "chosen": _dumped(self._chosen),
             "before_demo": [_dumped(config) for config in self._before_demo] if self._before_demo else None,
         }
+        text = json.dumps(values, ensure_ascii=False, indent=2)
+        if text == self._saved:
+            return
         try:
-            write_text(self._store, json.dumps(values, ensure_ascii=False, indent=2))
+            write_text(self._store, text)
+            self._saved = text
         except OSError as error:
             self.tell(error)
 

@@ -8,15 +8,29 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
+from app.background import Background
 from app.project import Project, demo_folder
 from core.config import TrainConfig, field_specs, with_values
 from core.dataset.records import Scan
+from core.device import Device, training_device
 from core.errors import UserError
 from core.quick import quick_config, suggested_name
 
 _CAPTIONS_MS = 500
 _ANSWERS = ("model.base", "dataset.folder", "dataset.edits", "training.epochs", "output.folder")
-_FROM_PICTURES = ("dataset.folder", "dataset.trigger_word", "sampling.prompts", "output.name")
+_FROM_PICTURES = ("dataset.folder", "dataset.trigger_word", "dataset.repeats", "sampling.prompts", "output.name")
+_FROM_SIZES = (
+    "network.rank",
+    "network.alpha",
+    "network.train_text_encoder",
+    "optimizer.learning_rate",
+    "optimizer.text_encoder_learning_rate",
+    "training.batch_size",
+    "training.gradient_accumulation",
+    "training.gradient_checkpointing",
+)
+"""What follows from the number of pictures and from the device, for one base model."""
+
 _FROM_DEMO = ("dataset.trigger_word", "dataset.absorbed_tags", "dataset.shuffle_tags", "sampling.prompts")
 
 
@@ -31,6 +45,9 @@ class QuickChoices(QObject):
         self._project = project
         self._folder = project.config.dataset.folder
         self._known: tuple[object, TrainConfig] | None = None
+        self._device: Device | None = None
+        self._device_wish = ""
+        self._background = Background(self)
         if project.chosen is None and not changed_keys(TrainConfig(), project.config) - set(_ANSWERS):
             project.set_config(project.config, chosen=TrainConfig())
         self._captions = QTimer(self)
@@ -40,6 +57,7 @@ class QuickChoices(QObject):
         project.config_changed.connect(self._on_config_changed)
         project.records_changed.connect(self._adapt)
         project.captions_changed.connect(lambda _images: self._captions.start())
+        self._ask_device()
         self._adapt()
 
     def defaults(self) -> TrainConfig:
@@ -48,7 +66,22 @@ class QuickChoices(QObject):
         basis = self.now() or self._project.chosen or TrainConfig()
         return with_values(basis, {key: _value(config, key) for key in (*_ANSWERS, "output.name")})
 
+    def _ask_device(self) -> None:
+        """See where the run will compute; a driver may take its time to answer."""
+        wish = self._project.config.training.device
+        if wish != self._device_wish:
+            self._device_wish = wish
+            self._background.start(lambda: training_device(wish), self._take_device)
+
+    def _take_device(self, result: Device | Exception) -> None:
+        if isinstance(result, Exception):
+            self._project.tell(result)
+            return
+        self._device = result
+        self._adapt()
+
     def _on_config_changed(self) -> None:
+        self._ask_device()
         folder = self._project.config.dataset.folder
         if folder != self._folder:
             self._folder = folder
@@ -73,16 +106,22 @@ class QuickChoices(QObject):
             scan = None
         if scan is None and chosen is None:
             return None
-        basis = (config.model.base, config.dataset.folder, config.output.folder, scan)
+        trigger = config.dataset.trigger_word
+        own = None if chosen is not None and trigger == chosen.dataset.trigger_word else trigger
+        absorbed = config.dataset.absorbed_tags
+        basis = (config.model.base, config.dataset.folder, config.output.folder, scan, self._device, own, absorbed)
         if self._known is None or self._known[0] != basis:
-            after = choices(config, scan)
+            after = choices(config, scan, self._device, own)
             if after is None:
                 return None
             self._known = basis, after
         after = self._known[1]
-        if scan is None and chosen is not None and not _is_demo(config):
-            after = with_values(after, {key: _value(chosen, key) for key in _FROM_PICTURES})
-        return after
+        if chosen is None or _is_demo(config):
+            return after
+        kept: tuple[str, ...] = _FROM_PICTURES if scan is None else ()
+        if (scan is None or self._device is None) and chosen.model.base == config.model.base:
+            kept += _FROM_SIZES
+        return with_values(after, {key: _value(chosen, key) for key in kept}) if kept else after
 
     def _open_folder_of_config(self) -> None:
         folder = self._project.config.dataset.folder
@@ -90,8 +129,17 @@ class QuickChoices(QObject):
             self._project.open_folder(folder)
 
 
-def choices(config: TrainConfig, scan: Scan | None) -> TrainConfig | None:
-    """What Kiln would choose for the answers in a config, or None while there is no base model that can be used."""
+def choices(
+    config: TrainConfig, scan: Scan | None, device: Device | None = None, trigger: str | None = None
+) -> TrainConfig | None:
+    """What Kiln would choose for the answers in a config, or None while there is no base model that can be used.
+
+    Args:
+        config: Base model, folders and epochs; and the tags that the trigger word stands for.
+        scan: What is known of the pictures.
+        device: Where the run will compute, as far as it is known.
+        trigger: The user's own trigger word, for the previews; None when Kiln chose it.
+    """
     try:
         after = quick_config(
             base=config.model.base,
@@ -99,6 +147,9 @@ def choices(config: TrainConfig, scan: Scan | None) -> TrainConfig | None:
             epochs=config.training.epochs,
             output=config.output.folder,
             scan=scan,
+            device=device,
+            trigger=trigger,
+            absorbed=config.dataset.absorbed_tags,
         )
         if not _is_demo(config):
             return after

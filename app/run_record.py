@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from core.events import (
+    Adapted,
+    BestEpoch,
     Event,
     Failed,
     Finished,
@@ -20,9 +24,10 @@ from core.events import (
     StageStarted,
     StateSaved,
     StepDone,
+    Validated,
 )
 
-RunStatus = Literal["finished", "stopped", "failed", "unfinished"]
+RunStatus = Literal["finished", "stopped", "paused", "failed", "unfinished"]
 
 _SLOWEST_CHANGE = 0.05
 """Weight of the newest step time once enough steps were seen: about the last 20 steps count."""
@@ -32,7 +37,7 @@ class RunRecord:
     """The events of one run, folded into what the window shows.
 
     A run that was continued says some steps twice; the later word counts. `epoch`, `rate` and memory are those of the
-    last step.
+    last step. The series by step are arrays of numbers: a run may have 100,000 steps.
     """
 
     def __init__(self) -> None:
@@ -49,10 +54,16 @@ class RunRecord:
         self.total_epochs = 0
         self.peak_memory_bytes = 0
         self.seconds_per_step: float | None = None
-        self.steps: list[int] = []
-        self.losses: list[float] = []
-        self.smoothed: list[float] = []
-        self.rates: list[float] = []
+        self.steps = array("q")
+        self.losses = array("d")
+        self.smoothed = array("d")
+        self.rates = array("d")
+        self.grad_norms = array("d")  # NaN where none was measured
+        self.lora_norms = array("d")
+        self.epoch_starts: dict[int, int] = {}  # epoch -> its first step
+        self.validations: list[Validated] = []
+        self.adaptions: list[Adapted] = []
+        self.best: BestEpoch | None = None
         self.samples: dict[tuple[int, int], SampleReady] = {}
         self.notices: list[Notice] = []
         self.loras: list[LoraSaved] = []
@@ -61,8 +72,8 @@ class RunRecord:
         self.was_force_stopped = False  # set by whoever asked for it
         self._last: StepDone | None = None
         self._num_timed = 0
-        self._average = 0.0
-        self._weight = 0.0
+        self._averages = array("d")
+        self._weights = array("d")
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> RunRecord:
@@ -88,9 +99,17 @@ class RunRecord:
             if event not in self.notices:  # A continued run says them again.
                 self.notices.append(event)
         elif isinstance(event, LoraSaved):
-            self.loras.append(event)
+            self.loras = [known for known in self.loras if known.path != event.path] + [event]
         elif isinstance(event, StateSaved):
             self.state_step = event.step
+        elif isinstance(event, Validated):
+            self.validations = [known for known in self.validations if known.step < event.step] + [event]
+        elif isinstance(event, Adapted):
+            self.forget_after(event.step)
+            self.step = event.step
+            self.adaptions.append(event)
+        elif isinstance(event, BestEpoch):
+            self.best = event
         elif isinstance(event, JobStarted):
             self._begin(event)
 
@@ -107,6 +126,12 @@ class RunRecord:
         return max(0, self.total_steps - self.step) * self.seconds_per_step
 
     @property
+    def best_validation(self) -> Validated | None:
+        """The lowest validation loss so far."""
+        finite = [known for known in self.validations if math.isfinite(known.loss)]
+        return min(finite, key=lambda known: known.loss, default=None)
+
+    @property
     def prompts(self) -> dict[int, str]:
         """Prompt of each preview row, the newest word on it."""
         return {index: sample.prompt for (_, index), sample in sorted(self.samples.items())}
@@ -115,6 +140,21 @@ class RunRecord:
     def sample_steps(self) -> list[int]:
         """Steps that have previews, oldest first."""
         return sorted({step for step, _ in self.samples})
+
+    def epoch_ended_at(self, step: int) -> int | None:
+        """The epoch that ended with this step, or None when it was in the middle of one."""
+        begun = [epoch for epoch, first in self.epoch_starts.items() if first <= step]
+        if not begun:
+            return None
+        epoch = max(begun)
+        following = self.epoch_starts.get(epoch + 1)
+        ended = following == step + 1 or (following is None and step == self.total_steps)
+        return epoch if ended else None
+
+    def position_of(self, step: int) -> int | None:
+        """Where the series hold a step; the step before it when it is not known, None before the first."""
+        position = bisect_right(self.steps, step) - 1
+        return position if position >= 0 else None
 
     @property
     def ended_by_force(self) -> bool:
@@ -127,24 +167,29 @@ class RunRecord:
         if isinstance(self.outcome, Failed):
             return "stopped" if self.ended_by_force else "failed"
         if isinstance(self.outcome, Finished):
+            if self.outcome.paused:
+                return "paused"
             return "stopped" if self.outcome.stopped else "finished"
         return "unfinished"
 
     def _begin(self, event: JobStarted) -> None:
-        self.folder = event.run_folder or self.folder
+        self.folder = self.folder or event.run_folder
         self.device, self.precision = event.device, event.precision
         self.num_images = event.num_images or self.num_images
         self.total_steps = event.total_steps or self.total_steps
         self._last = None
         self._num_timed = 0
         self.seconds_per_step = None
-        self._forget_after(event.first_step)
+        self.best = None
+        self.forget_after(event.first_step)
         self.step = event.first_step
 
     def _add_step(self, event: StepDone) -> None:
         if self.steps and event.step <= self.steps[-1]:
-            self._forget_after(event.step - 1)  # A continued run whose beginning was not told.
+            self.forget_after(event.step - 1)  # A continued run whose beginning was not told.
         self._time(event)
+        if event.epoch != self.epoch or event.epoch not in self.epoch_starts:
+            self.epoch_starts.setdefault(event.epoch, event.step)
         self.step, self.total_steps = event.step, event.total_steps
         self.epoch, self.total_epochs = event.epoch, event.total_epochs
         self.peak_memory_bytes = max(self.peak_memory_bytes, event.peak_memory_bytes)
@@ -152,6 +197,8 @@ class RunRecord:
         self.steps.append(event.step)
         self.losses.append(event.loss)
         self.rates.append(event.learning_rate)
+        self.grad_norms.append(math.nan if event.grad_norm is None else event.grad_norm)
+        self.lora_norms.append(math.nan if event.lora_norm is None else event.lora_norm)
         self._smooth(event.loss)
 
     def _time(self, event: StepDone) -> None:
@@ -166,21 +213,33 @@ class RunRecord:
 
     def _smooth(self, loss: float) -> None:
         """Exponential average without the pull of its start; its window grows with the length of the run."""
+        average, weight = (self._averages[-1], self._weights[-1]) if self._averages else (0.0, 0.0)
         if math.isfinite(loss):
             keep = 1 - 1 / min(max(self.total_steps / 30, 10), 100)
-            self._average = keep * self._average + (1 - keep) * loss
-            self._weight = keep * self._weight + (1 - keep)
-        self.smoothed.append(self._average / self._weight if self._weight else math.nan)
+            average = keep * average + (1 - keep) * loss
+            weight = keep * weight + (1 - keep)
+        self._averages.append(average)
+        self._weights.append(weight)
+        self.smoothed.append(average / weight if weight else math.nan)
 
-    def _forget_after(self, step: int) -> None:
-        """Drop the points and previews that a continued run is going to say again."""
+    def forget_after(self, step: int) -> None:
+        """Drop what was said of later steps: a run that went back is going to say it again."""
         self.samples = {key: sample for key, sample in self.samples.items() if key[0] <= step}
-        if not self.steps or self.steps[-1] <= step:
-            return
-        keep = next(position for position, known in enumerate(self.steps) if known > step)
-        losses = self.losses[:keep]
-        for values in (self.steps, self.losses, self.smoothed, self.rates):
+        self.validations = [known for known in self.validations if known.step <= step]
+        self.adaptions = [known for known in self.adaptions if known.step <= step]
+        self.loras = [known for known in self.loras if known.step <= step]
+        self.epoch_starts = {epoch: first for epoch, first in self.epoch_starts.items() if first <= step}
+        if self.state_step is not None and self.state_step > step:
+            self.state_step = step
+        keep = bisect_left(self.steps, step + 1)
+        for values in (
+            self.steps,
+            self.losses,
+            self.smoothed,
+            self.rates,
+            self.grad_norms,
+            self.lora_norms,
+            self._averages,
+            self._weights,
+        ):
             del values[keep:]
-        self.smoothed, self._average, self._weight = [], 0.0, 0.0
-        for loss in losses:
-            self._smooth(loss)

@@ -239,7 +239,12 @@ QLabel[role="cardTitle"] { font-size: 14px; font-weight: 600; }
 QLabel[role="figure"] { font-size: 19px; font-weight: 600; }
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="small"] { color: $muted; font-size: 12px; }
+QLabel[role="smallText"] { font-size: 12px; }
+QLabel[role="smallWarning"] { color: $warning; font-size: 12px; font-weight: 600; }
+QLabel[role="smallDanger"] { color: $danger; font-size: 12px; font-weight: 600; }
 QLabel[role="strong"] { font-weight: 600; }
+QLabel[role="group"] { color: $accent; font-size: 12px; font-weight: 600; }
+QLabel[role="idle"] { font-weight: 600; color: $faint; }
 QLabel[role="error"] { color: $danger; font-size: 12px; }
 QLabel[role="success"] { color: $success; }
 QLabel[role="warning"] { color: $warning; }
@@ -261,6 +266,12 @@ QFrame[role="card"] { background: $surface; border: 1px solid $border; border-ra
 QFrame[role="choice"] { background: $surface; border: 1px solid $border; border-radius: ${radius_l}px; }
 QFrame[role="choice"][hot="true"] { border-color: $accent; }
 QFrame[role="notice"] { background: $warning_soft; border: 1px solid $warning_soft; border-radius: ${radius}px; }
+QFrame[role="conflict"] { background: $hover; border: none; border-radius: ${radius}px; }
+QFrame[role="conflict"][level="error"] { background: $danger_soft; }
+QFrame[role="conflict"][level="warning"] { background: $warning_soft; }
+QFrame[role="flash"] { background: transparent; border: 2px solid $accent; border-radius: ${radius}px; }
+QFrame[role="bar"] { background: $background; border: none; border-bottom: 1px solid transparent; }
+QFrame[role="bar"][stuck="true"] { border-bottom-color: $border; }
 QFrame[role="toast"] { background: $raised; border: 1px solid $border_strong; border-radius: ${radius_l}px; }
 QFrame[role="sidebar"] { background: $sidebar; border: none; border-right: 1px solid $border; }
 QFrame[role="line"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
@@ -285,6 +296,13 @@ QPushButton[kind="quiet"] { background: transparent; border-color: transparent; 
 QPushButton[kind="quiet"]:hover { background: $hover; }
 QPushButton[kind="quiet"]:focus { border-color: $accent; }
 QPushButton[kind="quiet"]:disabled { color: $faint; }
+QPushButton[small="true"] { padding: 0 10px; min-height: 26px; font-size: 12px; }
+QPushButton[role="reason"] {
+    background: transparent; border: 1px solid transparent; border-radius: 5px; text-align: left; padding: 0 6px 0 2px;
+    min-height: 22px; font-size: 12px; font-weight: 400; color: $muted;
+}
+QPushButton[role="reason"]:hover { background: $hover; color: $text; }
+QPushButton[role="reason"]:focus { border-color: $accent; }
 QPushButton[fold="true"] { text-align: left; padding: 0 8px; }
 QPushButton[big="true"] { min-height: 42px; font-size: 15px; padding: 0 22px; }
 QToolButton { background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 5px; }
@@ -308,6 +326,7 @@ QPushButton[role="segment"] {
 }
 QPushButton[role="segment"][narrow="true"] { padding: 0 7px; }
 QPushButton[role="segment"]:hover { background: $hover; color: $text; }
+QPushButton[role="segment"]:disabled { color: $faint; background: transparent; }
 QPushButton[role="segment"]:checked { background: $accent_soft; color: $text; }
 QPushButton[role="segment"]:focus { border-color: $border_strong; }
 

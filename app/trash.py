@@ -40,6 +40,29 @@ def move_to_trash(images: Iterable[Path], scan: Scan) -> list[UserError]:
     return failures
 
 
+def move_to_trash_as_is(paths: Iterable[Path]) -> list[UserError]:
+    """Move files or whole folders to the trash of the system, without looking for what belongs to them.
+
+    It may be called from any thread.
+
+    Returns:
+        What could not be moved, one error for each; it stays where it is.
+    """
+    failures = []
+    for path in paths:
+        if not _is_there(path) or (_has_a_name_for_qt(path) and QFile.moveToTrash(str(path))):
+            continue
+        failures.append(
+            UserError(
+                "{name} could not be moved to the trash.",
+                remedy="This drive may have no trash, or a file in it is open or protected. Delete it yourself in "
+                "the file manager.",
+                name=path.name,
+            )
+        )
+    return failures
+
+
 def _move(path: Path) -> UserError | None:
     if not _is_there(path):
         return UserError(

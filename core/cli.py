@@ -16,7 +16,10 @@ from pathlib import Path
 from types import FrameType
 
 from core import __version__
+from core.awake import keep_awake
 from core.cli_prepare import add_prepare, prepare_job
+from core.cli_report import add_report, write_report
+from core.cli_settings import add_settings, settings
 from core.cli_tag import add_download, add_tag, download_job, list_models, tag_job, undo
 from core.cli_words import Parser, WrongUseError, as_wrong_use, checked, here
 from core.config import TrainConfig, load_config, validated, with_values
@@ -29,6 +32,7 @@ from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TrainJob, failure, r
 from core.processes import is_main_process
 from core.runner import log_file
 from core.text import tr
+from core.worker import be_polite_for
 
 DONE, FAILED, WRONG_USE, PARTLY, STOPPED = 0, 1, 2, 3, 130
 LAUNCHER_VERBS = ("doctor", "test", "setup", "install-desktop")
@@ -58,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.verb == "download" and options.list:
             list_models(options.to)
             return DONE
+        if options.verb == "settings":
+            settings(options, reporter)
+            return DONE
+        if options.verb == "report":
+            write_report(options, reporter)
+            return DONE
         job = _job(options, changes)
         if isinstance(job, PrepareJob) and options.check:
             return _check(job, reporter)
@@ -78,7 +88,9 @@ def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job
     control = Control()
     code = FAILED
     has_begun = False
-    with _stopping(control, reporter):
+    if job is not None:
+        be_polite_for(job)
+    with keep_awake(), _stopping(control, reporter):
         try:
             for event in start(control):
                 if not _show(reporter, event):
@@ -196,9 +208,18 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     train.add_argument("config", type=Path, metavar="CONFIG.toml")
     resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
     resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
+    resume.add_argument(
+        "--from-step",
+        type=int,
+        default=-1,
+        metavar="N",
+        help=tr("go back to the state of this step; 0 begins again. LoRA files saved later are put aside"),
+    )
     add_tag(verbs)
     add_download(verbs)
     add_prepare(verbs)
+    add_settings(verbs)
+    add_report(verbs)
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE")
@@ -246,7 +267,8 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
         from core.run_folder import RunFolder
 
         run = RunFolder.find(here(options.run))
-        return TrainJob(config=_changed(run.continued_config(), changes), resume=True)
+        with checked():
+            return TrainJob(config=_changed(run.continued_config(), changes), resume=True, from_step=options.from_step)
     with checked():
         if options.verb == "tag":
             return tag_job(options)

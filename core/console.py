@@ -7,6 +7,8 @@ import sys
 import time
 
 from core.events import (
+    Adapted,
+    BestEpoch,
     CaptionsPlanned,
     DownloadProgress,
     Event,
@@ -21,6 +23,7 @@ from core.events import (
     StageProgress,
     StageStarted,
     StepDone,
+    Validated,
     to_line,
 )
 from core.text import tr
@@ -173,8 +176,15 @@ def _sentence(event: Event) -> str:
         return f"  {event.image}"
     if isinstance(event, LoraSaved):
         return f"✓ {event.path} ({event.size_bytes / 1e6:.1f} MB)"
+    if isinstance(event, Validated):
+        return "  " + tr("held-out loss {loss} after epoch {epoch}", loss=f"{event.loss:.4f}", epoch=event.epoch)
+    if isinstance(event, Adapted):
+        return f"! {event.message}"
+    if isinstance(event, BestEpoch):
+        name = event.path.name if event.path else tr("no file")
+        return "★ " + tr("Best epoch: {epoch} ({file}). {reason}", epoch=event.epoch, file=name, reason=event.reason)
     if isinstance(event, Finished):
-        how = tr("Stopped, work saved") if event.stopped else tr("Done")
+        how = tr("Paused") if event.paused else tr("Stopped, work saved") if event.stopped else tr("Done")
         if event.num_failed:
             how += ", " + tr("but {number} failed", number=event.num_failed)
         return f"{'!' if event.num_failed else '✓'} {how} ({duration(event.elapsed_s)}) {event.output or ''}".rstrip()

@@ -68,7 +68,9 @@ def demo_config(pictures: Path, output: Path) -> TrainConfig:
             "dataset.absorbed_tags": facts.traits,
             "dataset.shuffle_tags": True,
             "sampling.prompts": facts.prompts[:3],
+            "sampling.every_n_epochs": 0,
             "sampling.every_n_steps": 76,
+            "validation.pictures": 0,  # The demo has held-out pictures of its own.
             "output.save_every_n_epochs": 4,
         },
     )

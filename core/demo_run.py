@@ -199,8 +199,8 @@ def held_out_loss(parts: Any, model_family: Any, config: TrainConfig, facts: Dem
 
     from core.dataset.scan import scan_folder
     from core.training.data import examples_of
-    from core.training.encoding import pixels_of
     from core.training.objective import NoiseSchedule, per_sample_loss
+    from core.training.pixels import pixels_of
 
     examples = examples_of(scan_folder(facts.held_out), config.dataset)
     schedule = NoiseSchedule(parts.alphas_cumprod, parts.prediction)
@@ -209,7 +209,7 @@ def held_out_loss(parts: Any, model_family: Any, config: TrainConfig, facts: Dem
     generator = torch.Generator().manual_seed(FIRST_SEED)
     losses = []
     with torch.no_grad():
-        conditioning = model_family.encode_captions(parts, [example.caption for example in examples], 1)
+        conditioning = model_family.encode_captions(parts, [example.caption for example in examples])
         for timestep in TIMESTEPS:
             timesteps = torch.full((len(examples),), timestep)
             noise = torch.randn(latents.shape, generator=generator)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 
+from core.failures import FAILURES, Failure, Trouble, code_text, find, key_of_exit
 from core.text import tr
 
 
@@ -33,92 +33,48 @@ class UserError(Exception):
 def explain(error: BaseException) -> UserError | None:
     """The user's words for a technical failure that is known, or None.
 
-    A `UserError` explains itself; errors that nobody has met yet give None and are treated as bugs.
+    A `UserError` explains itself; others are looked up in the catalogue (`core.failures`), and where an error was
+    raised from another one, that too. Errors that nobody has met yet give None and are treated as bugs.
     """
-    if isinstance(error, UserError):
-        return error
-    name = type(error).__name__
-    text = str(error)
-    if name == "OutOfMemoryError" or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
-        return _because(
-            error,
-            UserError(
-                "The memory is not enough for these settings.",
-                remedy="Set the batch size to 1, turn gradient checkpointing on, or lower the resolution.",
-            ),
-        )
-    if isinstance(error, MemoryError):
-        return _because(
-            error,
-            UserError("This machine ran out of memory.", remedy="Close other programs or lower the resolution."),
-        )
-    if isinstance(error, OSError):
-        return _explain_os_error(error)
-    if "no kernel image is available" in text or ("sm_" in text and "not compatible" in text):
-        return _because(
-            error,
-            UserError(
-                "The installed PyTorch does not support this graphics card.",
-                remedy="Update the graphics driver, then run the set-up again: python packaging/launch.py setup",
-            ),
-        )
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, UserError):
+            return link
+        trouble = Trouble.of(link)
+        if known := find(trouble):
+            explained = _told(known, place=known.place(trouble) or tr("a file"), package=trouble.package)
+            explained.__cause__ = error
+            return explained
+        link = link.__cause__
     return None
 
 
-def _explain_os_error(error: OSError) -> UserError | None:
-    # Of a rename, the second name is the one that the user knows.
-    place = str(error.filename2 or error.filename or "")
-    if error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return _because(
-            error,
-            UserError(
-                "The disk is full: {place} could not be written.",
-                remedy="Free some space or choose another output folder, then continue the run.",
-                place=place or tr("a file"),
-            ),
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return _because(
-            error,
-            UserError(
-                "Kiln has no right to open {place}.",
-                remedy="Give yourself the right to it, or choose a folder of your own, for example in your documents.",
-                place=place or tr("a file"),
-            ),
-        )
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return _because(
-            error,
-            UserError(
-                "{place} is a file where a folder is needed.",
-                remedy="Choose another folder.",
-                place=_file_in_the_way(place),
-            ),
-        )
-    if error.errno == errno.ENAMETOOLONG:
-        return _because(
-            error,
-            UserError("The path {place} is too long.", remedy="Choose a shorter name or folder.", place=place),
-        )
-    if error.errno == errno.ENOENT and place:
-        return _because(
-            error,
-            UserError("{place} is missing.", remedy="Check that the file was not moved or renamed.", place=place),
-        )
-    return None
+def crash_failure(code: int, log_tail: str) -> UserError:
+    """The user's words for a working process that ended without saying why.
+
+    Args:
+        code: Its exit code, as `subprocess` tells it.
+        log_tail: The end of its log, where its last exception may stand.
+
+    Returns:
+        An error whose `failure` is empty when neither code nor log tells what happened.
+    """
+    trouble = Trouble.of_log(log_tail)
+    known = FAILURES.get(key_of_exit(code))
+    # What a library said before it gave up is more exact than how the process ended.
+    if known is None or known.key == "crashed":
+        known = find(trouble) or known
+    if known is not None:
+        return _told(known, place=tr("a file"), package=trouble.package, code=code_text(code))
+    return UserError(
+        "The working process ended unexpectedly (code {code}).",
+        remedy="Continue the run from its last state; the end of the log below may say why.",
+        code=code_text(code),
+    )
 
 
-def _file_in_the_way(place: str) -> str:
-    """The part of a path that exists and is no folder."""
-    from pathlib import Path
-
-    path = Path(place)
-    return str(next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path))
-
-
-def _because(cause: BaseException, error: UserError) -> UserError:
-    error.__cause__ = cause
-    return error
+def _told(known: Failure, **fields: object) -> UserError:
+    return UserError(known.message, remedy=known.remedy, failure=known.key, **fields)
 
 
 def details(error: BaseException) -> str:

@@ -130,8 +130,8 @@ class PicturesMeasured:
 class StepDone:
     """One optimizer step. `loss` is the mean over its micro-batches, `elapsed_s` the time spent training so far.
 
-    `grad_norm` is the length of the gradient before clipping, `lora_norm` that of all LoRA weights after the step;
-    None where they were not measured.
+    `grad_norm` is the length of the gradient before clipping, `lora_norm` that of all that the LoRA adds to the
+    model's weights, after the step; None where they were not measured.
     """
 
     kind: Literal["step_done"] = "step_done"

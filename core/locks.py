@@ -26,10 +26,11 @@ def only_run(folder: Path) -> Iterator[None]:
             _lock(file.fileno())
         except OSError as error:
             if error.errno not in _HELD:
-                raise
+                raise OSError(error.errno, error.strerror, str(folder)) from error  # With the name that it lacks.
             raise UserError(
                 "The training in {folder} is still going on.",
                 remedy="Wait for its end, or stop it where it was started.",
+                failure="run_locked",
                 folder=folder,
             ) from error
         yield

@@ -54,10 +54,17 @@ def describe_base(path: Path) -> BaseModel:
         UserError: Nothing is there, or it is no base model that Kiln can train for; says what it is instead.
     """
     if path == Path():
-        raise UserError("No base model is chosen.", remedy="Choose the model that the LoRA is to be trained for.")
+        raise UserError(
+            "No base model is chosen.",
+            remedy="Choose the model that the LoRA is to be trained for.",
+            failure="model_missing",
+        )
     if not path.exists():
         raise UserError(
-            "The base model {path} is missing.", remedy="Check the path, or choose another model.", path=path
+            "The base model {path} is missing.",
+            remedy="Check the path, or choose another model.",
+            failure="model_missing",
+            path=path,
         )
     if path.is_file():
         raise _explain_file(path)
@@ -77,11 +84,13 @@ def weight_file(folder: Path, part: str) -> Path:
         raise UserError(
             "{path} keeps its weights in several files, which Kiln cannot read yet.",
             remedy="Choose a model with one file per part.",
+            failure="model_unsuited",
             path=folder / part,
         )
     raise UserError(
         "The base model has no weights in {path}.",
         remedy="Download the model again; it needs {name} there.",
+        failure="model_incomplete",
         path=folder / part,
         name=WEIGHT_NAMES[part][-1],
     )
@@ -92,6 +101,7 @@ def _describe_folder(path: Path) -> BaseModel:
         raise UserError(
             "{path} is no model folder: there is no model_index.json in it.",
             remedy="Choose the folder that holds model_index.json, unet and vae.",
+            failure="model_unsuited",
             path=path,
         )
     index = _json(path / "model_index.json")
@@ -101,6 +111,7 @@ def _describe_folder(path: Path) -> BaseModel:
         raise UserError(
             "{path} is a {pipeline}, which Kiln cannot train yet.",
             remedy="Choose a Stable Diffusion 1.x model.",
+            failure="model_unsuited",
             path=path,
             pipeline=pipeline or "?",
         )
@@ -109,6 +120,7 @@ def _describe_folder(path: Path) -> BaseModel:
         raise UserError(
             "{path} is a Stable Diffusion 2 model, which Kiln cannot train yet.",
             remedy="Choose a Stable Diffusion 1.x model.",
+            failure="model_unsuited",
             path=path,
         )
     size = 0
@@ -121,8 +133,10 @@ def _describe_folder(path: Path) -> BaseModel:
             raise UserError(
                 "The base model is not complete: {path} is missing.",
                 remedy="Download the model again.",
+                failure="model_incomplete",
                 path=path / needed,
             )
+    _check_tokenizer(path / "tokenizer")
     is_starter = path.resolve() == STARTER_MODEL.resolve()
     vae = _json(path / "vae" / "config.json")
     scale = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
@@ -136,17 +150,39 @@ def _describe_folder(path: Path) -> BaseModel:
     )
 
 
+def _check_tokenizer(folder: Path) -> None:
+    """Make sure that there is a tokenizer: libraries take an empty folder for one that knows no word.
+
+    Raises:
+        UserError: Its files are missing or empty.
+    """
+    for files in (("tokenizer.json",), ("vocab.json", "merges.txt")):
+        if all((folder / name).is_file() and (folder / name).stat().st_size for name in files):
+            return
+    raise UserError(
+        "The base model has no tokenizer in {path}.",
+        remedy="Download the model again; it needs vocab.json and merges.txt there.",
+        failure="tokenizer_missing",
+        path=folder,
+    )
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            "The base model is not complete: {path} is missing.", remedy="Download the model again.", path=path
+            "The base model is not complete: {path} is missing.",
+            remedy="Download the model again.",
+            failure="model_incomplete",
+            path=path,
         ) from error
     except ValueError as error:
-        raise UserError("{path} is damaged.", remedy="Download the model again.", path=path) from error
+        raise UserError(
+            "{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=path
+        ) from error
     if not isinstance(value, dict):
-        raise UserError("{path} is damaged.", remedy="Download the model again.", path=path)
+        raise UserError("{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=path)
     return value
 
 
@@ -156,6 +192,7 @@ def _explain_file(path: Path) -> UserError:
         return UserError(
             "{path} is an old checkpoint file, which Kiln cannot open yet.",
             remedy="Choose a model folder in diffusers form, with model_index.json in it.",
+            failure="model_unsuited",
             path=path,
         )
     header = read_header(path)
@@ -163,11 +200,13 @@ def _explain_file(path: Path) -> UserError:
         return UserError(
             "{path} is a LoRA, not a base model.",
             remedy="Choose the model that the LoRA was made for, or another base model.",
+            failure="model_is_lora",
             path=path,
         )
     return UserError(
         "{path} is a single file; Kiln cannot train from these yet.",
         remedy="Choose a model folder in diffusers form, with model_index.json in it.",
+        failure="model_unsuited",
         path=path,
     )
 

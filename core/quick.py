@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import TrainConfig, validated
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
-from core.dataset.records import ImageRecord, Scan
+from core.dataset.records import Scan
 from core.dataset.scan import repeats_of
+from core.device import Device
+from core.errors import UserError
+from core.estimate import estimate_memory, saved
 from core.models import BaseModel, describe_base
 from core.paths import default_output_folder
+from core.quick_facts import Facts, facts_of
+from core.quick_prompts import preview_prompts
 from core.run_folder import RunFolder, lora_path
-from core.sampling import default_prompts
 from core.training.data import Plan, examples_of
+from core.training.validation import choose_held_out, split
+
+USUAL_EPOCHS = 10
+SHOWN_PER_EPOCH, SHOWN_TO_STARTER = 160, 190
+"""So many showings times ten epochs are what a LoRA needs, give or take a third; the starter model needs more."""
+
+MOST_REPEATS = 10
+"""Fewer pictures are not shown more often: they would be learned by heart."""
+
+ROOM = 0.85
+"""Share of a card's memory that a choice may use; the desktop and other programs have the rest."""
+
+_BATCHES = ((22, 4), (11, 2))
+"""From so many gigabytes of a card on, so many pictures in a batch."""
+
+_LEAST_STEPS = 400
+"""Fewer steps than this in ten epochs are too few, however large the batch."""
+
+_SMALL_PX = 256
+"""Below it a model sees no other shapes than squares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLength:
-    """The sum under the quick form. `num_shown` counts pictures times repeats, over one epoch."""
+    """The sum under the quick form. `num_shown` counts pictures times repeats, over one epoch.
+
+    Pictures that are held out are not among `num_images`; `num_held_out` counts them.
+    """
 
     num_images: int
     num_shown: int
@@ -27,6 +55,7 @@ class RunLength:
     batch_size: int
     steps_per_epoch: int
     total_steps: int
+    num_held_out: int = 0
 
 
 def quick_config(
@@ -38,8 +67,11 @@ def quick_config(
     output: Path | None = None,
     seed: int | None = None,
     scan: Scan | None = None,
+    device: Device | None = None,
+    trigger: str | None = None,
+    absorbed: Collection[str] = (),
 ) -> TrainConfig:
-    """Everything that the three answers leave open, chosen from the base model and the pictures.
+    """Everything that the three answers leave open, chosen from the base model, the pictures and the machine.
 
     Args:
         base: The base model.
@@ -49,64 +81,102 @@ def quick_config(
         output: Where it goes; None takes the folder of the user's documents.
         seed: None takes the usual one.
         scan: What is known of the pictures; without it previews are left out.
+        device: Where the run will compute; without it the settings suit any.
+        trigger: The user's trigger word for the preview prompts; None takes the folder's.
+        absorbed: Tags that the trigger word stands for; the prompts leave them out.
 
     Raises:
         UserError: The base model cannot be used, or an answer is not allowed.
     """
     model = describe_base(base)
     output = output or default_output_folder()
-    learned = _learned(scan) if scan else []
-    captions = [record.caption for record in learned if record.caption]
-    # Only what names all of the pictures: the name of one sub-folder of several is no word for the rest.
-    words = {_words_of(record.path.parent) for record in learned}
-    trigger = words.pop() if len(words) == 1 else ""
+    facts = facts_of(scan)
+    prompts = preview_prompts(facts, facts.trigger if trigger is None else trigger, absorbed, small=model.is_starter)
+    side = model.native_size_px
     values: dict[str, dict[str, object]] = {
         "model": {"base": base},
-        "dataset": {"folder": pictures, "resolution": model.native_size_px, **_fit(model), "trigger_word": trigger},
-        "network": _network(model),
+        "dataset": {"folder": pictures, "resolution": side, **_fit(model), "trigger_word": facts.trigger},
+        "network": _network(model, facts),
         "optimizer": _optimizer(model),
         "training": {"epochs": epochs, "batch_size": 4 if model.is_starter else 1},
         "sampling": {
-            "prompts": default_prompts(trigger, captions) if captions or trigger else (),
-            "width": model.native_size_px,
-            "height": model.native_size_px,
+            "prompts": prompts,
+            "width": side,
+            "height": side,
             "guidance": 4.0 if model.is_starter else 7.0,
         },
         "output": {"folder": output, "name": name or free_name(suggested_name(pictures), output)},
     }
+    values["dataset"]["repeats"] = sound_repeats(facts, model)
     if seed is not None:
         values["training"]["seed"] = seed
-    return validated(values)
+    config = validated(values)
+    return config if model.is_starter else _for_device(config, model, facts, device)
 
 
-def _learned(scan: Scan) -> list[ImageRecord]:
-    """The pictures that the LoRA is to learn; those of regularization folders show what is there already."""
-    return [record for record in scan.records if not record.is_regularization and not scan.edits(record.path).excluded]
+def sound_repeats(facts: Facts, model: BaseModel) -> int:
+    """How often each picture is shown in an epoch; 0 leaves it to folders that say so themselves, or when unknown."""
+    if facts.has_own_repeats or not facts.num_shown:
+        return 0
+    shown = SHOWN_TO_STARTER if model.is_starter else SHOWN_PER_EPOCH
+    return min(max(round(shown / facts.num_shown), 1), MOST_REPEATS)
 
 
-def _words_of(folder: Path) -> str:
-    """`name` for a folder called `10_name`. A class word of the folder is no trigger word: it names the kind."""
-    _, words = repeats_of(folder.absolute().name) or (0, "")
-    return words
+def _for_device(config: TrainConfig, model: BaseModel, facts: Facts, device: Device | None) -> TrainConfig:
+    """The largest batch that is of use and fits without savers; where not even one picture fits, with savers."""
+    if device is None or not device.total_bytes:
+        return config
+    values = config.model_dump()
+    try:
+        if device.kind == "cuda":
+            shown = facts.num_shown * (config.dataset.repeats or 1) * USUAL_EPOCHS
+            gigabytes = device.total_bytes / 2**30
+            for least, size in _BATCHES:
+                if gigabytes < least or shown / size < _LEAST_STEPS:
+                    continue
+                values["training"]["batch_size"] = size
+                values["optimizer"].update(_rates(size))
+                larger = validated(values)
+                if estimate_memory(larger, model, device.kind).run_bytes <= ROOM * device.total_bytes:
+                    return larger
+        return saved(config, model, device.kind, device.total_bytes, ROOM)[0]
+    except (UserError, OSError):
+        return config  # What is wrong with the files is told where the base model is chosen.
 
 
 def _fit(model: BaseModel) -> dict[str, object]:
-    if model.native_size_px < 256:
+    if model.native_size_px < _SMALL_PX:
         # The starter model has only ever seen squares; its tiny latents leave no room for other shapes. Around the
         # subject, because a middle crop of a wide screenshot misses a character at its side.
         return {"fit": "smart", "bucket_step": 16}
     return {"fit": "buckets", "bucket_step": 64}
 
 
-def _network(model: BaseModel) -> dict[str, object]:
-    rank = 8 if model.is_starter else 16
-    return {"rank": rank, "alpha": float(rank)}
+def _network(model: BaseModel, facts: Facts) -> dict[str, object]:
+    rank = 8 if model.is_starter else sound_rank(facts)
+    # How things are drawn is in the denoiser; a text encoder that learns it pulls other words along.
+    return {"rank": rank, "alpha": float(rank), "train_text_encoder": model.is_starter or facts.target != "style"}
+
+
+def sound_rank(facts: Facts) -> int:
+    """How much the LoRA must hold: more for a style and for many pictures, less for a handful."""
+    if facts.target == "style":
+        return 32
+    if 0 < facts.num_pictures < 10:
+        return 8
+    return 16 if facts.num_pictures <= 100 else 32
 
 
 def _optimizer(model: BaseModel) -> dict[str, object]:
     if model.is_starter:
         return {"learning_rate": 2e-3, "text_encoder_learning_rate": 1e-3}
-    return {"learning_rate": 1e-4, "text_encoder_learning_rate": 5e-5}
+    return _rates(1)
+
+
+def _rates(batch_size: int) -> dict[str, object]:
+    """The rates grow with the root of the batch, whose gradient is so much steadier."""
+    factor = batch_size**0.5
+    return {"learning_rate": round(1e-4 * factor, 6), "text_encoder_learning_rate": round(5e-5 * factor, 6)}
 
 
 def suggested_name(pictures: Path) -> str:
@@ -139,15 +209,18 @@ def _is_taken(name: str, output: Path) -> bool:
 
 
 def run_length(config: TrainConfig, scan: Scan) -> RunLength:
-    """How many steps a run will have, on one device."""
+    """How many steps a run will have, on one device, without the pictures that are held out."""
     examples = examples_of(scan, config.dataset)
+    folder = config.dataset.folder
+    trained, measured = split(examples, choose_held_out(examples, config.validation, folder), folder)
     training = config.training
-    plan = Plan(examples, training.batch_size, training.gradient_accumulation, training.seed)
+    plan = Plan(trained, training.batch_size, training.gradient_accumulation, training.seed)
     return RunLength(
-        num_images=len(examples),
-        num_shown=sum(example.repeats for example in examples),
+        num_images=len(trained),
+        num_shown=sum(example.repeats for example in trained),
         epochs=training.epochs,
         batch_size=training.batch_size,
         steps_per_epoch=plan.steps_per_epoch,
         total_steps=plan.num_steps(training.epochs, training.max_steps),
+        num_held_out=len({example.record.path for example in measured}),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +15,8 @@ from core.config.model import TrainConfig
 from core.config.toml import load_config, save_config
 from core.dataset.edits import backup_of
 from core.errors import UserError
-from core.events import Event, Failed, Finished, from_line, to_line
-from core.files import write_text
+from core.events import BestEpoch, Event, Failed, Finished, LoraSaved, SampleReady, from_line, to_line
+from core.files import put_in_place, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,18 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """What the run continues from."""
+        """The folder of what the run continues from; `state_files` lists it."""
         return self.path / "state"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Curves in TensorBoard's form, for those who asked for them."""
+        return self.path / "tensorboard"
+
+    @property
+    def set_aside(self) -> Path:
+        """What was made after a step that the run went back to: a numbered folder each time."""
+        return self.path / "set_aside"
 
     def create(self, config: TrainConfig) -> None:
         """Make the folders and write the settings. Decisions that another run of this name left are removed.
@@ -106,9 +118,22 @@ class RunFolder:
         return load_config(self.config)
 
     def record(self, event: Event) -> None:
-        """Append an event to `events.jsonl`."""
-        with self.events.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(to_line(event) + "\n")
+        """Append an event to `events.jsonl`; whoever reads along sees whole lines.
+
+        Raises:
+            OSError: It cannot be written. What was written of the line is taken away again, so that the next one is
+                whole.
+        """
+        line = (to_line(event) + "\n").encode("ascii")
+        with self.events.open("ab", buffering=0) as file:
+            start = file.seek(0, os.SEEK_END)
+            try:
+                written = file.write(line)
+                if written < len(line):  # A disk takes what fits and fails only at the next attempt.
+                    file.write(line[written:])
+            except OSError:
+                file.truncate(start)
+                raise
 
     def recording(self, events: Iterator[Event]) -> Iterator[Event]:
         """Pass events on, each kept first."""
@@ -116,16 +141,59 @@ class RunFolder:
             self.record(event)
             yield event
 
-    def rewind(self, step: int) -> None:
-        """Forget what was said of steps after `step`, and how the run ended: it goes on from there."""
+    def mend(self) -> None:
+        """End a last line that a crash cut off, so that the next event has a line of its own."""
         if not self.events.is_file():
             return
-        kept = [
-            to_line(event)
-            for event in self.recorded()
-            if not isinstance(event, (Finished, Failed)) and getattr(event, "step", 0) <= step
-        ]
-        write_text(self.events, "".join(line + "\n" for line in kept))
+        with self.events.open("rb+") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+    def rewind(self, step: int) -> list[Event]:
+        """Forget what was said of steps after `step`, and how the run ended: it goes on from there.
+
+        Returns:
+            What was forgotten.
+        """
+        if not self.events.is_file():
+            return []
+        kept: list[Event] = []
+        forgotten: list[Event] = []
+        for event in self.recorded():
+            ends = isinstance(event, (Finished, Failed, BestEpoch))
+            (forgotten if ends or getattr(event, "step", 0) > step else kept).append(event)
+        if forgotten:
+            write_text(self.events, _lines(kept))
+        return forgotten
+
+    def put_aside(self, forgotten: list[Event]) -> Path | None:
+        """Move the LoRA files and previews of forgotten events into a folder of their own; nothing is deleted.
+
+        Returns:
+            The folder, or None when no LoRA file was among them.
+        """
+        number = 1
+        while (folder := self.set_aside / f"{number:03d}").exists():
+            number += 1
+        moved = False
+        for event in forgotten:
+            if isinstance(event, LoraSaved):
+                # A run may lie elsewhere than when it was said; its files lie where the run's folder says.
+                found = self.path.parent.parent / event.path.name
+            elif isinstance(event, SampleReady):
+                found = self.samples / event.image.name
+            else:
+                continue
+            if found.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                put_in_place(found, folder / found.name)
+                moved |= isinstance(event, LoraSaved)
+        if folder.exists():
+            write_text(folder / "events.jsonl", _lines(forgotten))
+        return folder if moved else None
 
     def recorded(self) -> list[Event]:
         """The events so far. A last line cut off by a crash is left out, and so are events of other versions."""
@@ -143,26 +211,62 @@ class RunFolder:
         return self.samples / f"step_{step:06d}_{index:02d}.png"
 
 
-def lora_path(config: TrainConfig, epoch: int | None = None) -> Path:
-    """Where the LoRA goes: `<name>.safetensors`, or `<name>-000002.safetensors` after epoch 2."""
-    suffix = "" if epoch is None else f"-{epoch:06d}"
+def lora_path(config: TrainConfig, epoch: int | None = None, *, step: int | None = None) -> Path:
+    """Where the LoRA goes.
+
+    `<name>.safetensors` at the end, `<name>-000002.safetensors` after epoch 2, `<name>-step00000500.safetensors` for
+    one that was saved at step 500.
+    """
+    suffix = f"-{epoch:06d}" if epoch is not None else f"-step{step:08d}" if step is not None else ""
     return config.output.folder / f"{config.output.name}{suffix}.safetensors"
 
 
 def lora_files(config: TrainConfig) -> list[Path]:
-    """The LoRA files of a run that are there: the final one and those of single epochs."""
+    """The LoRA files of a run that are there: the final one, those of single epochs, those of single steps."""
     name = glob.escape(config.output.name)
     folder = config.output.folder
     return [
         path
-        for path in (lora_path(config), *folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
+        for path in (
+            lora_path(config),
+            *sorted(folder.glob(f"{name}-{'[0-9]' * 6}.safetensors")),
+            *sorted(folder.glob(f"{name}-step{'[0-9]' * 8}.safetensors")),
+        )
         if path.exists()
     ]
 
 
-def state_file(folder: Path) -> Path:
-    """The state inside a run's state folder."""
-    return folder / "state.pt"
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """A state on the disk: after which step, and of which epoch (from 1) if it is kept because that saved a LoRA."""
+
+    path: Path
+    step: int
+    epoch: int | None
+
+
+_STATE_NAME = re.compile(r"step_(\d{8})(?:_epoch_(\d{6}))?\.state")
+
+
+def state_path(folder: Path, step: int, epoch: int | None = None) -> Path:
+    """Where the state after a step goes inside a run's state folder."""
+    return folder / f"step_{step:08d}{'' if epoch is None else f'_epoch_{epoch:06d}'}.state"
+
+
+def state_files(folder: Path) -> list[StateFile]:
+    """The states of a run, newest first, known by their names alone; whether one is whole shows when it is read."""
+    if not folder.is_dir():
+        return []
+    found = [
+        StateFile(path, int(match[1]), int(match[2]) if match[2] else None)
+        for path in folder.iterdir()
+        if (match := _STATE_NAME.fullmatch(path.name))
+    ]
+    return sorted(found, key=lambda file: (file.step, file.epoch or 0), reverse=True)
+
+
+def _lines(events: list[Event]) -> str:
+    return "".join(to_line(event) + "\n" for event in events)
 
 
 def _last_change(run: Path) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from core.control import Command, Control
+from core.errors import crash_failure
 from core.events import Event, Failed, Finished, from_line
 from core.jobs import Job, TrainJob, job_to_line, run_to_end
 from core.paths import user_data_folder
@@ -96,8 +97,9 @@ class ChildRun:
                 try:
                     event = from_line(line)
                 except ValueError:
-                    log.write(line.encode("utf-8", "replace"))
-                    log.flush()
+                    with contextlib.suppress(OSError):  # The log lies on a disk that may be full.
+                        log.write(line.encode("utf-8", "replace"))
+                        log.flush()
                     continue
                 if isinstance(event, (Finished, Failed)):
                     ended = event
@@ -153,13 +155,10 @@ class ChildRun:
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
             tail = "\n".join(log.read().decode("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
-        if code in (-9, 137):
-            message = tr("The system ended the working process, most likely for lack of memory.")
-            remedy = tr("Close other programs and continue the run, or start a new one with a lower resolution.")
-        else:
-            message = tr("The working process ended unexpectedly (code {code}).", code=code)
-            remedy = tr("Continue the run from its last state; the end of the log below may say why.")
-        return Failed(message=message, remedy=remedy, detail=tail, known=code in (-9, 137))
+        crash = crash_failure(code, tail)
+        return Failed(
+            message=crash.message, remedy=crash.remedy, detail=tail, known=bool(crash.failure), failure=crash.failure
+        )
 
 
 def _killed() -> Failed:

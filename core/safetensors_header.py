@@ -38,7 +38,10 @@ def read_header(path: Path) -> Header:
             raw = file.read(length)
     except FileNotFoundError as error:
         raise UserError(
-            "{path} is missing.", remedy="Check that the file was not moved or renamed.", path=path
+            "{path} is missing.",
+            remedy="Check that the file was not moved or renamed.",
+            failure="file_missing",
+            path=path,
         ) from error
     if len(raw) < length:
         if not raw.startswith(b"{"):
@@ -58,7 +61,10 @@ def read_header(path: Path) -> Header:
 
 def _no_model(path: Path) -> UserError:
     return UserError(
-        "{path} is not a safetensors file.", remedy="Choose a file in that format, or a model folder.", path=path
+        "{path} is not a safetensors file.",
+        remedy="Choose a file in that format, or a model folder.",
+        failure="model_damaged",
+        path=path,
     )
 
 
@@ -66,6 +72,7 @@ def _cut_off(path: Path, size: int, whole: int | None) -> UserError:
     return UserError(
         "{path} is not complete: {size} MB of {whole} MB are there.",
         remedy="Download it again; a download that broke off leaves such a file.",
+        failure="model_damaged",
         path=path,
         size=f"{size / 1e6:.1f}",
         whole=f"{whole / 1e6:.1f}" if whole else "?",

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
     from core.jobs import SampleJob
 
+_SAMPLERS = {
+    "dpmpp_2m": "DPMSolverMultistepScheduler",
+    "euler_a": "EulerAncestralDiscreteScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "ddim": "DDIMScheduler",
+}
+"""The schedulers of diffusers by the names of the settings."""
+
 
 def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: SamplingConfig) -> list[Image]:
     """One picture for each prompt, all in one batch.
@@ -29,10 +37,11 @@ def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: 
         pipeline: From `Family.pipeline`.
         prompts: What to draw.
         seeds: Of each picture's first noise, which is made on the CPU and so is the same on every device.
-        sampling: Size, steps, guidance and negative prompt.
+        sampling: Size, steps, guidance, sampler and negative prompt.
     """
     import torch
 
+    _use_sampler(pipeline, sampling.sampler)
     with torch.no_grad():
         images: list[Image] = pipeline(
             list(prompts),
@@ -44,6 +53,15 @@ def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: 
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         ).images
     return images
+
+
+def _use_sampler(pipeline: Any, name: str) -> None:
+    """Give a pipeline another sampler of the same noise schedule."""
+    import diffusers
+
+    sampler = getattr(diffusers, _SAMPLERS[name])
+    if type(pipeline.scheduler) is not sampler:
+        pipeline.scheduler = sampler.from_config(pipeline.scheduler.config)
 
 
 def save_picture(image: Image, path: Path, prompt: str, seed: int) -> None:

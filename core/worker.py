@@ -1,20 +1,22 @@
 """The child process: one job on standard input, its events on standard output, everything else in the log.
 
-Run as `python -m core.worker`. After the job, each further line of standard input is a command (`stop`, `sample`,
-`save`). When standard input closes, the window is gone, and the job stops as if asked.
+Run as `python -m core.worker`. After the job, each further line of standard input is a command (`stop`, `pause`,
+`sample`, `save`). When standard input closes, the window is gone, and the job stops as if asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from typing import TextIO
 
+from core.awake import keep_awake
 from core.control import COMMANDS, Control
 from core.errors import details
 from core.events import Failed, to_line
-from core.jobs import CheckJob, failure, job_from_line, run_to_end
+from core.jobs import CheckJob, Job, TrainJob, failure, job_from_line, run_to_end
 
 
 def main() -> int:
@@ -28,18 +30,21 @@ def main() -> int:
         events.write(to_line(failure(error)) + "\n")
         return 1
     threading.Thread(target=listen, args=(sys.stdin, control), name="commands", daemon=True).start()
-    be_polite(unasked=isinstance(job, CheckJob))
+    be_polite_for(job)
     failed = False
-    for event in run_to_end(job, control):
-        failed = isinstance(event, Failed)
-        if isinstance(event, Failed):
-            print(event.detail, file=sys.stderr, flush=True)
-        try:
-            events.write(to_line(event) + "\n")
-        except OSError:  # A broken pipe; Windows has another name for it.
-            # Nobody listens any more; the job still ends at its next safe place, with its work saved.
-            control.ask("stop")
-            events = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lives as long as the process
+    # What nobody asked for does not keep the machine from sleeping.
+    with contextlib.nullcontext() if isinstance(job, CheckJob) else keep_awake():
+        for event in run_to_end(job, control):
+            failed = isinstance(event, Failed)
+            if isinstance(event, Failed):
+                with contextlib.suppress(OSError):  # The log lies on a disk that may be full.
+                    print(event.detail, file=sys.stderr, flush=True)
+            try:
+                events.write(to_line(event) + "\n")
+            except OSError:  # A broken pipe; Windows has another name for it.
+                # Nobody listens any more; the job still ends at its next safe place, with its work saved.
+                control.ask("stop")
+                events = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lives as long as the process
     return 1 if failed else 0
 
 
@@ -61,6 +66,12 @@ def listen(lines: TextIO, control: Control) -> None:
     control.ask("stop")
 
 
+def be_polite_for(job: Job) -> None:
+    """Lower this process's priority as far as its job should give way to other programs."""
+    if not (isinstance(job, TrainJob) and not job.config.training.background):
+        be_polite(unasked=isinstance(job, CheckJob))
+
+
 def be_polite(*, unasked: bool) -> None:
     """Lower this process's priority, so that the desktop stays smooth while it computes.
 
@@ -72,7 +83,8 @@ def be_polite(*, unasked: bool) -> None:
     if sys.platform == "win32":
         priority = psutil.IDLE_PRIORITY_CLASS if unasked else psutil.BELOW_NORMAL_PRIORITY_CLASS
     else:
-        priority = 15 if unasked else 5
+        # Whoever started it may have asked for less already.
+        priority = max(15 if unasked else 5, psutil.Process().nice())
     try:
         psutil.Process().nice(priority)
     except psutil.AccessDenied:

@@ -1,37 +1,59 @@
-"""Choosing the base model: from what is known, by browsing, or by dropping it; what it is stands right below."""
+"""Choosing the base model: from those on this machine, by a path, by browsing, or by dropping it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLineEdit, QMenu, QPushButton, QSizePolicy, QWidget
 
-from app.editors import Editor, browse_start, choice_label, guard_wheel, local_paths, mark_wrong
+from app.editors import Editor, browse_start, choice_label, guard_wheel, local_paths, mark_wrong, path_of
+from app.latest import Latest
+from app.widgets.base_model_list import ACTION, KIND_ROLE, BaseModelDelegate, BaseModelItems
 from app.widgets.card import button, label, set_role
 from app.wording import size_text
 from core.config import FieldSpec
 from core.errors import UserError, explain
-from core.models import BaseModel, describe_base, known_bases
+from core.model_places import FoundModel, add_folder, described, own_models, remembered_models, search
+from core.models import BaseModel, describe_base
 from core.text import tr
+
+_LIST_PX = 520
+_MORE, _FOLDER = "more", "folder"
 
 
 class BaseModelPicker(QWidget):
-    """A combo box of models, a button to browse, and a line that says family and size, or what is wrong."""
+    """A field that unfolds a list of models and takes a path, a button to browse, and a line that says what it is.
+
+    What is on this machine is looked for when the picker is first seen, beside the window.
+    """
 
     chosen = Signal(object)
     more_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None, *, offers_more: bool = False) -> None:
         super().__init__(parent)
+        self._offers_more = offers_more
+        self._items = BaseModelItems(self)
         self.combo = QComboBox()
+        self.line = QLineEdit()
+        self.combo.setLineEdit(self.line)
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.setCompleter(None)  # type: ignore[arg-type]  # Qt takes none; a path is not completed by a title.
+        self.combo.setModel(self._items)
+        self.combo.setItemDelegate(BaseModelDelegate(self.combo))
+        self.combo.setMaxVisibleItems(14)
+        self.combo.view().setMinimumWidth(_LIST_PX)
+        self.combo.view().setMouseTracking(True)
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(12)
         guard_wheel(self.combo)
         self.combo.activated.connect(self._activate)
+        self.line.setAcceptDrops(False)
+        self.line.editingFinished.connect(self._typed)
         self.browse_button: QPushButton = button(icon="folder-open")
         menu = QMenu(self.browse_button)
         self._browse_folder = menu.addAction("")
@@ -57,8 +79,12 @@ class BaseModelPicker(QWidget):
         self.problem = ""
         self._model: BaseModel | None = None
         self._offered: list[Path] = []
-        self._known: list[BaseModel] = []
-        self._look()
+        self._own: list[FoundModel] = own_models()
+        self._found: list[FoundModel] = []
+        self._lately: list[FoundModel] = []
+        self._search = Latest(self)
+        self._was_searched = False
+        self._text_shown = ""
         self._describe()
         self.retranslate()
 
@@ -67,23 +93,42 @@ class BaseModelPicker(QWidget):
         """The model chosen, when it can be trained for."""
         return self._model
 
+    @property
+    def first_usable(self) -> Path | None:
+        """The model to begin with, where none is chosen."""
+        return self._own[0].path if self._own else None
+
     def offer(self, paths: Iterable[Path]) -> None:
         """Put more models into the list, for example those used lately."""
-        known = {model.path for model in self._known}
-        self._offered = [path for path in paths if path not in known]
+        self._offered = list(paths)
         self._fill()
 
     def look_again(self) -> None:
         """See which models are here by now."""
-        self._look()
+        self._own = own_models()
         self._fill()
+        if self._was_searched:
+            self._start_search(search)
 
-    def _look(self) -> None:
-        try:
-            self._known = known_bases()
-        except (UserError, OSError) as error:
-            # A damaged starter model must not keep the window from opening; choosing it says what is wrong.
-            self.setToolTip(str(error))
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Look for models once somebody sees the list."""
+        super().showEvent(event)
+        if not self._was_searched:
+            self._was_searched = True
+            self._start_search(remembered_models)
+
+    def _start_search(self, work: Callable[[], list[FoundModel]]) -> None:
+        offered, is_last = tuple(self._offered), work is search
+        self._search.start(lambda: (work(), _still_there(offered)), lambda result: self._take_found(result, is_last))
+
+    def _take_found(self, result: tuple[list[FoundModel], list[FoundModel]] | Exception, is_last: bool) -> None:
+        if isinstance(result, Exception):
+            raise result
+        if result != (self._found, self._lately):
+            self._found, self._lately = result
+            self._fill()
+        if not is_last:
+            self._start_search(search)
 
     def show_path(self, path: Path) -> None:
         """Show the model at a path; says nothing to others."""
@@ -102,7 +147,8 @@ class BaseModelPicker(QWidget):
         self._browse_folder.setText(tr("Model folder…"))
         self._browse_file.setText(tr("Model file…"))
         self._more.setText(tr("Get more models…"))
-        self.combo.setPlaceholderText(tr("Choose a base model, or drop one here"))
+        self.line.setPlaceholderText(tr("Choose a base model, or drop one here"))
+        self.combo.setAccessibleName(tr("Base model"))
         self._describe()
         self._fill()
 
@@ -116,7 +162,32 @@ class BaseModelPicker(QWidget):
         self._take(model_folder_of(local_paths(event.mimeData().urls())[0]))
 
     def _activate(self, index: int) -> None:
-        self._take(self.combo.itemData(index))
+        item = self._items.item(index)
+        value = item.data(Qt.ItemDataRole.UserRole)
+        if item.data(KIND_ROLE) != ACTION:
+            self._take(value)
+            return
+        self._show_current()
+        if value == _MORE:
+            self.more_requested.emit()
+        elif text := QFileDialog.getExistingDirectory(self, tr("Choose a folder with models"), self._place()):
+            add_folder(Path(text))
+            self._was_searched = True
+            self._start_search(search)
+
+    def _typed(self) -> None:
+        """A path that was typed or pasted counts when it is finished; the title of a model is no path."""
+        text = self.combo.currentText()
+        if text == self._shown_text():
+            return
+        if not text.strip():
+            self._show_current()
+            return
+        row = self.combo.findText(text)
+        if row >= 0 and isinstance(path := self.combo.itemData(row), Path):
+            self._take(path)
+        else:
+            self._take(model_folder_of(path_of(text)))
 
     def _choose_folder(self) -> None:
         if text := QFileDialog.getExistingDirectory(self, tr("Choose a model folder"), self._place()):
@@ -153,17 +224,36 @@ class BaseModelPicker(QWidget):
         mark_wrong(self.combo, bool(self.problem) and not unset)
 
     def _fill(self) -> None:
-        self.combo.clear()
-        for model in self._known:
-            self.combo.addItem(base_title(model), model.path)
-        for path in self._offered:
-            self.combo.addItem(path.name, path)
-        if self.path != Path() and self._index_of(self.path) < 0:
-            self.combo.addItem(self.path.name, self.path)
-        self.combo.setCurrentIndex(self._index_of(self.path))
+        known = {model.path for model in (*self._own, *self._found)}
+        looked_at = {model.path: model for model in self._lately}
+        lately = [
+            looked_at.get(path) or FoundModel(path=path, place="", title=path.name)
+            for path in dict.fromkeys((self.path, *self._offered))
+            if path not in known and path != Path()
+        ]
+        groups: dict[str, list[FoundModel]] = {tr("In Kiln"): list(self._own), tr("Used lately"): lately}
+        own = {model.path for model in self._own}
+        for model in self._found:
+            if model.path not in own:
+                groups.setdefault(model.place, []).append(model)
+        actions = [(_MORE, tr("Download a model…"))] if self._offers_more else []
+        actions.append((_FOLDER, tr("Look in another folder…")))
+        typed = None if self.combo.currentText() == self._text_shown else self.combo.currentText()
+        self._items.fill(groups.items(), actions)
+        self._show_current()
+        if typed is not None and self.line.hasFocus():
+            self.combo.setEditText(typed)  # The list changed while a path is being typed.
 
-    def _index_of(self, path: Path) -> int:
-        return next((index for index in range(self.combo.count()) if self.combo.itemData(index) == path), -1)
+    def _shown_text(self) -> str:
+        row = self._items.row_of(self.path)
+        return self._items.item(row).text() if row >= 0 else ""
+
+    def _show_current(self) -> None:
+        self.combo.setCurrentIndex(self._items.row_of(self.path) if self.path != Path() else -1)
+        self._text_shown = self._shown_text()
+        self.combo.setEditText(self._text_shown)
+        self.line.setCursorPosition(0)
+        self.combo.setToolTip("" if self.path == Path() else str(self.path))
 
 
 class BaseModelEditor(Editor):
@@ -192,6 +282,11 @@ class BaseModelEditor(Editor):
 
     def set_wrong(self, wrong: bool) -> None:
         """The picker marks itself: it knows more than the form."""
+
+
+def _still_there(paths: Iterable[Path]) -> list[FoundModel]:
+    """What is known of models that were used before."""
+    return [described(path, "") for path in paths if path.exists()]
 
 
 def base_title(model: BaseModel) -> str:

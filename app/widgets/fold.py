@@ -10,9 +10,10 @@ from app.widgets.card import button
 
 
 class Folds(QWidget):
-    """Each part opens and closes for itself. `opened` follows a click that opened one."""
+    """Each part opens and closes for itself. `opened` follows a click that opened one, `toggled` every change."""
 
     opened = Signal()
+    toggled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,6 +47,7 @@ class Folds(QWidget):
         line.setChecked(is_open)
         icons.set_icon(line, "chevron-down" if is_open else "chevron-right", 16, "muted")
         body.setVisible(is_open)
+        self.toggled.emit()
 
     def set_title(self, name: str, title: str) -> None:
         """What the line of a part says; without words it is not there."""

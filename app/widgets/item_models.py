@@ -97,7 +97,8 @@ class ImageListModel(QStringListModel):
         self._shown = [record for record in self._all if passes(record)] if passes else list(self._all)
         if order is not None:
             self._shown.sort(key=order)
-        self._rows = {record.path: row for row, record in enumerate(self._shown)}
+        is_all = passes is None and order is None
+        self._rows = self._places if is_all else {record.path: row for row, record in enumerate(self._shown)}
         self.setStringList([""] * len(self._shown))
 
     def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:

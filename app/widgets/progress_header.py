@@ -6,21 +6,27 @@ import math
 from typing import Literal
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
-from app import theme
+from app import icons, theme
 from app.run_record import RunRecord
 from app.widgets.card import ElidedLabel, button, label, set_role
 from app.wording import duration_text, size_text, step_time_text
 from core.events import Stage
 from core.text import tr
 
-Phase = Literal["running", "stopping", "ended"]
+Phase = Literal["running", "pausing", "stopping", "watching", "reading", "ended"]
+"""`watching` is a run that goes on without this window having started it: it can be looked at, not steered. `reading`
+is one whose events are on their way."""
 
 
 class ProgressHeader(QWidget):
-    """Shows a record; the run is steered by whoever hears the signals. *Force stop* asks once before it is meant."""
+    """Shows a record; the run is steered by whoever hears the signals.
 
+    *Force stop* is there once the run was asked to end and has not ended yet; it asks before it is meant.
+    """
+
+    pause_clicked = Signal()
     stop_clicked = Signal()
     force_stop_clicked = Signal()
     sample_clicked = Signal()
@@ -36,9 +42,12 @@ class ProgressHeader(QWidget):
         self.stage = label(role="muted")
         self.sample_button = button(icon="camera")
         self.save_button = button(icon="save")
+        self.pause_button = button(icon="pause")
         self.stop_button = button(kind="danger", icon="stop")
         self.force_button = button(kind="danger", icon="power")
-        self.back_button = button(icon="chevron-left")
+        self.back_button = QToolButton()
+        icons.set_icon(self.back_button, "chevron-left", 20, "muted")
+        self.back_button.setCursor(Qt.CursorShape.PointingHandCursor)
         self.question = QFrame()
         self.question.setProperty("role", "notice")
         self.question_text = label(wrap=True)
@@ -48,6 +57,7 @@ class ProgressHeader(QWidget):
         self.bar.setTextVisible(False)
         self.tiles = {name: _Tile() for name in ("step", "epoch", "left", "speed", "loss", "memory")}
         self._lay_out()
+        self.pause_button.clicked.connect(self._pause)
         self.stop_button.clicked.connect(self._stop)
         self.force_button.clicked.connect(self._ask)
         self.confirm_button.clicked.connect(self._force)
@@ -64,8 +74,9 @@ class ProgressHeader(QWidget):
         words.addWidget(self.stage)
         top = QHBoxLayout()
         top.setSpacing(theme.SPACE_S)
+        top.addWidget(self.back_button, 0, Qt.AlignmentFlag.AlignTop)
         top.addLayout(words, 1)
-        for made in (self.sample_button, self.save_button, self.stop_button, self.force_button, self.back_button):
+        for made in (self.sample_button, self.save_button, self.pause_button, self.stop_button, self.force_button):
             top.addWidget(made)
         ask = QHBoxLayout(self.question)
         ask.setContentsMargins(theme.SPACE_M, theme.SPACE_S, theme.SPACE_M, theme.SPACE_S)
@@ -93,17 +104,16 @@ class ProgressHeader(QWidget):
         self.refresh()
 
     def set_phase(self, phase: Phase) -> None:
-        """Say whether the run goes on, was asked to stop, or is over."""
+        """Say whether the run goes on, was asked to end, is only watched, or is over."""
         self._phase = phase
-        running = phase != "ended"
-        for made in (self.sample_button, self.save_button, self.stop_button, self.force_button):
-            made.setVisible(running)
-        self.back_button.setVisible(not running)
-        for made in (self.sample_button, self.save_button, self.stop_button):
+        steered = phase in ("running", "pausing", "stopping")
+        for made in (self.sample_button, self.save_button, self.pause_button, self.stop_button):
+            made.setVisible(steered)
             made.setEnabled(phase == "running")
-        if not running:
+        self.force_button.setVisible(phase in ("pausing", "stopping"))
+        if not steered:
             self.question.hide()
-        self._name_stop_button()
+        self._name_buttons()
         self.refresh()
 
     def allow_sample(self, allowed: bool) -> None:
@@ -117,7 +127,7 @@ class ProgressHeader(QWidget):
     def refresh(self) -> None:
         """Show what the record holds now."""
         record = self._record
-        running = self._phase != "ended"
+        running = self._phase not in ("ended", "reading")
         self.stage.setText(self._stage_text())
         before_training = running and not record.steps and record.stage in ("scan", "load", "cache", "sample")
         if before_training:
@@ -130,7 +140,7 @@ class ProgressHeader(QWidget):
         tiles = self.tiles
         tiles["step"].value.setText(f"{record.step} / {record.total_steps}" if record.total_steps else unknown)
         tiles["epoch"].value.setText(f"{record.epoch} / {record.total_epochs}" if record.total_epochs else unknown)
-        left = record.remaining_s if self._phase == "running" else None
+        left = record.remaining_s if self._phase in ("running", "watching") else None
         tiles["left"].value.setText(duration_text(left) if left is not None else unknown)
         speed = record.seconds_per_step
         tiles["speed"].value.setText(step_time_text(speed) if speed is not None else unknown)
@@ -145,19 +155,26 @@ class ProgressHeader(QWidget):
         """Take up the language in use."""
         self.sample_button.setText(tr("Preview now"))
         self.save_button.setText(tr("Save now"))
-        self.back_button.setText(tr("All runs"))
+        self.back_button.setToolTip(tr("All runs"))
+        self.back_button.setAccessibleName(tr("All runs"))
         self.force_button.setText(tr("Force stop"))
         self.force_button.setToolTip(tr("Ends the process at once; steps since the last state are lost"))
+        self.pause_button.setToolTip(
+            tr("Keeps the state and frees the graphics card; the run goes on later as if unbroken")
+        )
+        self.sample_button.setToolTip(tr("Draws the previews at this step"))
+        self.save_button.setToolTip(tr("Saves the LoRA and the state at this step"))
         self.stop_button.setToolTip(tr("Finishes the step, saves the LoRA and the state, and ends"))
         self.confirm_button.setText(tr("End it now"))
         self.keep_button.setText(tr("Keep running"))
         titles = (tr("Step"), tr("Epoch"), tr("Time left"), tr("Per step"), tr("Loss (smoothed)"))
         for tile, title in zip(self.tiles.values(), titles, strict=False):
             tile.title.setText(title)
-        self._name_stop_button()
+        self._name_buttons()
         self.refresh()
 
-    def _name_stop_button(self) -> None:
+    def _name_buttons(self) -> None:
+        self.pause_button.setText(tr("Pausing…") if self._phase == "pausing" else tr("Pause"))
         self.stop_button.setText(tr("Stopping…") if self._phase == "stopping" else tr("Stop"))
 
     def _stage_text(self) -> str:
@@ -165,22 +182,31 @@ class ProgressHeader(QWidget):
         if self._phase == "ended":
             words = {
                 "finished": tr("Finished"),
+                "paused": tr("Paused"),
                 "stopped": tr("Stopped at once") if record.ended_by_force else tr("Stopped and saved"),
                 "failed": tr("Ended with a problem"),
                 "unfinished": tr("Did not finish"),
             }[record.status]
+        elif self._phase == "reading":
+            words = tr("Reading the run…")
         elif record.stage is None:
             words = tr("Starting…")
         else:
             words = stage_words(record.stage)
             if record.stage != "train" and record.stage_total:
                 words = f"{words} · {record.stage_done} / {record.stage_total}"
-        return " · ".join(part for part in (words, record.device, record.precision) if part)
+        elsewhere = tr("started outside this window") if self._phase == "watching" else ""
+        return " · ".join(part for part in (words, record.device, record.precision, elsewhere) if part)
 
     def _stop(self) -> None:
         self._leave_buttons()
         self.set_phase("stopping")
         self.stop_clicked.emit()
+
+    def _pause(self) -> None:
+        self._leave_buttons()
+        self.set_phase("pausing")
+        self.pause_clicked.emit()
 
     def _leave_buttons(self) -> None:
         """A button that is disabled hands the keyboard to the next one: the space bar must not stop the run."""

@@ -5,20 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app import theme
-from app.editors import NumberSpin, PathLine, mark_wrong, number_text
+from app.editors import NumberSpin, PathLine, mark_wrong
+from app.latest import Latest
 from app.project import Project
 from app.settings import Settings
-from app.speed import remembered_duration_s
+from app.speed import remembered_duration
 from app.widgets.base_model_picker import BaseModelPicker
 from app.widgets.card import Card, label, set_role
-from app.wording import duration_text
-from core.config import TrainConfig
+from app.widgets.memory_bar import MemoryBar
+from app.widgets.quick_choice_list import QuickChoiceList
+from app.widgets.quick_words import held_out_text, is_exact, why_rounded
+from app.widgets.quick_words import sum_text as sum_text
+from app.widgets.quick_words import time_text as time_text
+from core.config import TrainConfig, with_values
+from core.dataset.records import Scan
+from core.device import Device, training_device
 from core.errors import UserError
+from core.estimate import estimate_or_none, verdict
 from core.quick import RunLength, run_length
+from core.quick_facts import Facts, facts_of
+from core.quick_reasons import reasons
 from core.text import tr
 
 _RECENT = "params/recent_bases"
@@ -27,12 +37,18 @@ MANY = 1000
 _CAPTIONS_MS = 300
 """While a folder is tagged, captions change faster than anybody reads."""
 
+_DEVICE_MS = 8000
+"""What other programs have of the memory changes slowly."""
+
 
 class QuickForm(Card):
-    """Three numbered rows and the sum. Everything is read from and written to the project."""
+    """Three numbered rows, the sum, the memory, and what Kiln chose. All of it is read from the project."""
 
     checked = Signal()
     """An answer was looked at; `reason` may be another one now."""
+
+    option_requested = Signal(str)
+    """Somebody wants to see an option, named `section.name`, in the full form."""
 
     def __init__(self, project: Project, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
@@ -46,7 +62,10 @@ class QuickForm(Card):
         self.epochs_info = label(role="small", wrap=True)
         self.sum = label(role="heading", wrap=True)
         self.time = label(role="small", wrap=True)
-        self.chosen = label(role="small", wrap=True)
+        self.memory = MemoryBar()
+        self.chosen_title = label(role="cardTitle")
+        self.chosen_hint = label(role="small", wrap=True)
+        self.chosen = QuickChoiceList()
         self._titles: list[QLabel] = []
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(theme.SPACE_L)
@@ -62,13 +81,27 @@ class QuickForm(Card):
         self.body.addSpacing(theme.SPACE_XS)
         words = QVBoxLayout()
         words.setSpacing(theme.SPACE_XS)
-        for line in (self.sum, self.time, self.chosen):
+        for line in (self.sum, self.time):
             words.addWidget(line)
+        words.addSpacing(theme.SPACE_S)
+        words.addWidget(self.memory)
         self.body.addLayout(words)
+        self._choices = self._choice_part()
+        self.body.addWidget(self._choices)
         self._problems: dict[str, str] = {}
         self._is_opening = False
         self._is_stale = False
         self._length: tuple[object, RunLength] | None = None
+        self._count = Latest(self)
+        self._counting: object = None
+        self._facts: tuple[Scan | None, Facts] = (None, Facts())
+        self._device: Device | None = None
+        self._ask = Latest(self)
+        self._watching = QTimer(self)
+        self._watching.setInterval(_DEVICE_MS)
+        self._watching.timeout.connect(self._ask_device)
+        self.chosen.option_requested.connect(self.option_requested)
+        self.chosen.reset_requested.connect(self._take_choice)
         self.base.offer(self._recent())
         self.base.chosen.connect(self._choose_base)
         self.folder.chosen.connect(self._choose_folder)
@@ -83,12 +116,32 @@ class QuickForm(Card):
         self._later.timeout.connect(self.refresh)
         project.captions_changed.connect(lambda _images: self._later.start())
         project.edits_changed.connect(lambda _images: self._later.start())
+        if project.config.model.base == Path() and (first := self.base.first_usable):
+            project.change({"model.base": first})
         self.retranslate()
 
     def use_base(self, path: Path) -> None:
         """Take a base model that has just come."""
         self.base.look_again()
         self._choose_base(path)
+
+    def _choice_part(self) -> QWidget:
+        """What Kiln chose, under a thin line."""
+        part = QWidget()
+        line = QFrame()
+        line.setProperty("role", "line")
+        head = QHBoxLayout()
+        head.setSpacing(theme.SPACE_S)
+        head.addWidget(self.chosen_title)
+        head.addWidget(self.chosen_hint, 1)
+        column = QVBoxLayout(part)
+        column.setContentsMargins(0, theme.SPACE_S, 0, 0)
+        column.setSpacing(theme.SPACE_XS)
+        column.addWidget(line)
+        column.addSpacing(theme.SPACE_XS)
+        column.addLayout(head)
+        column.addWidget(self.chosen)
+        return part
 
     def _add_row(self, editor: QWidget, info: QLabel | None = None, *, beside: bool = False) -> None:
         row = len(self._titles)
@@ -132,8 +185,30 @@ class QuickForm(Card):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Make up for what was left out while nobody looked."""
         super().showEvent(event)
+        self._ask_device()
+        self._watching.start()
         if self._is_stale:
             self.refresh()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Nobody needs to know what is free now."""
+        super().hideEvent(event)
+        self._watching.stop()
+
+    def _ask_device(self) -> None:
+        """See what of the device's memory is free; a driver may take its time."""
+        wish = self._project.config.training.device
+        self._ask.start(lambda: training_device(wish), self._take_device)
+
+    def _take_device(self, result: Device | Exception) -> None:
+        if isinstance(result, Exception):
+            raise result
+        if result != self._device:
+            is_other = self._device is None or self._device.kind != result.kind
+            self._device = result
+            self._show_memory()
+            if is_other:
+                self._show_choices()
 
     def refresh(self) -> None:
         """Show what the project holds now; with thousands of pictures, only when somebody looks."""
@@ -149,7 +224,8 @@ class QuickForm(Card):
             self.epochs.set_text(str(config.training.epochs))
         self._show_folder_info()
         self._show_sum()
-        self.chosen.setText(chosen_text(config))
+        self._show_memory()
+        self._show_choices()
 
     def retranslate(self) -> None:
         """Take up the language in use."""
@@ -159,6 +235,8 @@ class QuickForm(Card):
         self.folder.retranslate()
         self.folder.setAccessibleName(tr("Picture folder"))
         self.epochs.setAccessibleName(tr("Epochs"))
+        self.chosen_title.setText(tr("Chosen for you"))
+        self.chosen_hint.setText(tr("Click a line to see why."))
         self.refresh()
 
     def _choose_base(self, path: Path) -> None:
@@ -260,19 +338,78 @@ class QuickForm(Card):
             )
         else:
             self.sum.setText(sum_text(config, length))
-            time = time_text(remembered_duration_s(self._settings, config, length.total_steps))
-            self.time.setText(time if _is_exact(config, length) else f"{_why_rounded(config, length)} {time}")
+            time = time_text(remembered_duration(self._settings, config, length.total_steps))
+            notes = [] if is_exact(config, length) else [why_rounded(config, length)]
+            if length.num_held_out:
+                notes.append(held_out_text(length.num_held_out))
+            self.time.setText(" ".join([*notes, time]))
         set_role(self.sum, "heading" if length else "muted")
 
-    def _run_length(self, config: TrainConfig) -> RunLength:
-        """The sum; counted anew only when it may be another one: thousands of pictures take a moment."""
+    def _show_memory(self) -> None:
+        config, base, device = self._project.config, self.base.model, self._device
+        estimate = estimate_or_none(config, base, device.kind) if device is not None else None
+        self.memory.setVisible(estimate is not None)
+        if estimate is None or base is None or device is None:
+            return
+        said = verdict(estimate, config, base, device)
+        self.memory.show_verdict(said, estimate.peak_bytes, device.total_bytes, device.free_bytes)
+
+    def _show_choices(self) -> None:
+        base, project = self.base.model, self._project
+        self._choices.setVisible(base is not None)
+        if base is None:
+            return
+        length = self._length[1] if self._length is not None and self._has_pictures() else None
+        found = reasons(project.config, project.chosen, base, self._known_facts(), self._device, length)
+        self.chosen.show_choices(found)
+
+    def _known_facts(self) -> Facts:
+        """What the pictures show; looked at anew only when they are others."""
+        scan = self._project.scan
+        if scan is not None and scan.folder != self._project.config.dataset.folder:
+            scan = None
+        if self._facts[0] is not scan:
+            self._facts = scan, facts_of(scan)
+        return self._facts[1]
+
+    def _take_choice(self, keys: tuple[str, ...]) -> None:
+        """Take for some options what Kiln chose."""
+        project, chosen = self._project, self._project.chosen
+        if chosen is None:
+            return
+        values = {
+            key: getattr(getattr(chosen, section), name) for key in keys for section, _, name in [key.partition(".")]
+        }
+        project.set_config(with_values(project.config, values), chosen=chosen)
+
+    def _run_length(self, config: TrainConfig) -> RunLength | None:
+        """The sum; counted anew only when it may be another one, beside the window when there are many pictures.
+
+        While those are being counted it is the last one, or None.
+        """
         scan = self._project.scan
         assert scan is not None
         pictures = tuple((record.path, record.repeats, record.size_px) for record in scan.records)
-        basis = (pictures, scan.pictures, config.dataset, config.training)
-        if self._length is None or self._length[0] != basis:
-            self._length = basis, run_length(config, scan)
+        basis = (pictures, scan.pictures, config.dataset, config.training, config.validation)
+        known = self._length
+        if known is not None and known[0] == basis:
+            return known[1]
+        if len(scan.records) > MANY:
+            if self._counting != basis:
+                self._counting = basis
+                self._count.start(lambda: run_length(config, scan), lambda result: self._take_length(basis, result))
+            return known[1] if known is not None else None
+        self._length = basis, run_length(config, scan)
         return self._length[1]
+
+    def _take_length(self, basis: object, result: RunLength | Exception) -> None:
+        self._counting = None
+        if isinstance(result, Exception):
+            self._project.tell(result)
+            return
+        self._length = basis, result
+        self._show_sum()
+        self._show_choices()
 
     def _recent(self) -> list[Path]:
         return [Path(line) for line in self._settings.value(_RECENT, "").splitlines() if line]
@@ -301,56 +438,3 @@ class _Number(QLabel):
         self.setStyleSheet(
             f"background: {colours.accent_soft}; color: {colours.accent}; border-radius: 13px; font-weight: 600;"
         )
-
-
-def _is_exact(config: TrainConfig, length: RunLength) -> bool:
-    """Whether all batches are full, so that the sum is right to the last step."""
-    return length.num_shown * length.epochs == length.total_steps * _batch(config)
-
-
-def _why_rounded(config: TrainConfig, length: RunLength) -> str:
-    if length.total_steps < length.steps_per_epoch * config.training.epochs:
-        return tr("The limit of steps ends the run earlier.")
-    return tr("Rounded, because in each epoch the last batch is filled up.")
-
-
-def _batch(config: TrainConfig) -> int:
-    return config.training.batch_size * config.training.gradient_accumulation
-
-
-def sum_text(config: TrainConfig, length: RunLength) -> str:
-    """The sum from pictures to steps. Where parts do not divide evenly the result is rounded up, and so marked."""
-    parts = []
-    if length.num_images and length.num_shown % length.num_images == 0:
-        repeats = length.num_shown // length.num_images
-        pictures = length.num_images
-        parts.append(tr("1 picture") if pictures == 1 else tr("{number} pictures", number=pictures))
-        parts.append(tr("1 repeat") if repeats == 1 else tr("{number} repeats", number=repeats))
-    else:
-        parts.append(tr("{number} pictures with repeats", number=length.num_shown))
-    parts.append(tr("1 epoch") if length.epochs == 1 else tr("{number} epochs", number=length.epochs))
-    return tr(
-        "{product} ÷ batch {batch} {equals} {steps} steps",
-        product=" × ".join(parts),
-        batch=_batch(config),
-        equals="=" if _is_exact(config, length) else "≈",
-        steps=length.total_steps,
-    )
-
-
-def chosen_text(config: TrainConfig) -> str:
-    """The settings that matter most, besides the three answers."""
-    return tr(
-        "Also set: {pixels} px, rank {rank}, learning rate {rate}, preview prompts: {prompts}.",
-        pixels=config.dataset.resolution,
-        rank=config.network.rank,
-        rate=number_text(config.optimizer.learning_rate),
-        prompts=len(config.sampling.prompts),
-    )
-
-
-def time_text(seconds: float | None) -> str:
-    """How long that takes, as far as it is known."""
-    if seconds is None:
-        return tr("How long that takes is known after the first steps on this machine.")
-    return tr("About {time} on this machine, going by the last run.", time=duration_text(seconds))

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPlainTextEdit,
     QPushButton,
     QVBoxLayout,
@@ -20,17 +22,20 @@ from PySide6.QtWidgets import (
 from app import icons, theme
 from app.widgets.card import ButtonKind, ElidedLabel, button, label
 from app.widgets.fold import Folds
+from app.widgets.run_flow import FlowLayout
 from core.text import tr
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One button of a card."""
+    """One button of a card. With a `menu` it opens that instead of doing something itself."""
 
     text: str
     do: Callable[[], object]
     kind: ButtonKind = "secondary"
     icon: str = ""
+    tooltip: str = ""
+    menu: tuple[Action, ...] = ()
 
 
 class RunCard(QFrame):
@@ -44,8 +49,7 @@ class RunCard(QFrame):
         self.heading = label(role="heading", wrap=True)
         self.text = label(role="muted", wrap=True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._buttons = QHBoxLayout()
-        self._buttons.setSpacing(theme.SPACE_S)
+        self._buttons = FlowLayout(theme.SPACE_S)
         self.actions_shown: list[QPushButton] = []
         self.detail = QPlainTextEdit()
         self.detail.setReadOnly(True)
@@ -53,6 +57,7 @@ class RunCard(QFrame):
         self.detail.setFixedHeight(150)
         self.folds = Folds()
         self.folds.add("detail", self.detail)
+        self.folds.toggled.connect(self._fit_height)
         words = QVBoxLayout()
         words.setSpacing(theme.SPACE_XS)
         words.addWidget(self.heading)
@@ -89,16 +94,26 @@ class RunCard(QFrame):
                 old.deleteLater()
         self.actions_shown = []
         for action in actions:
-            made = button(action.text, kind=action.kind, icon=action.icon)
-            made.clicked.connect(lambda _checked=False, do=action.do: do())
+            made = _button_of(action)
             self._buttons.addWidget(made)
             self.actions_shown.append(made)
-        self._buttons.addStretch(1)
         self.folds.set_title("detail", tr("Details"))
         self.folds.set_open("detail", False)
         self.folds.setVisible(bool(detail))
         self.detail.setPlainText(detail)
         self.show()
+        self._fit_height()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """A narrower card is higher; scroll areas do not ask for that by themselves."""
+        super().resizeEvent(event)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        self.setMinimumHeight(layout.totalHeightForWidth(self.width()))
 
     def action(self, text: str) -> QPushButton:
         """The button with that text."""
@@ -107,6 +122,19 @@ class RunCard(QFrame):
     def _draw(self) -> None:
         colour = getattr(theme.tokens(), self._tone)
         self._sign.setPixmap(icons.pixmap(self._icon, 26, colour, self.devicePixelRatioF()))
+
+
+def _button_of(action: Action) -> QPushButton:
+    made = button(action.text, kind=action.kind, icon=action.icon)
+    made.setToolTip(action.tooltip)
+    if action.menu:
+        menu = QMenu(made)
+        for choice in action.menu:
+            menu.addAction(choice.text, choice.do)
+        made.setMenu(menu)
+    else:
+        made.clicked.connect(lambda: action.do())
+    return made
 
 
 class Facts(QWidget):

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from app import theme
 from app.editors import number_text
 from app.project import Project
+from app.queue import Queue
 from app.settings import Settings
 from app.speed import remembered_duration_s
 from app.widgets.base_model_picker import base_title
@@ -26,12 +27,27 @@ from core.text import tr
 
 
 class RunSummary(Card):
-    """Model, pictures, sum and target in plain words, and *Start*."""
+    """Model, pictures, sum and target in plain words, and *Start*; beside it the way into the queue.
+
+    While an entry of the queue is being changed, its settings go back into the queue from here.
+    """
 
     start_clicked = Signal()
+    queue_clicked = Signal()
+    cancel_edit_clicked = Signal()
 
-    def __init__(self, project: Project, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(self, project: Project, settings: Settings, queue: Queue, parent: QWidget | None = None) -> None:
+        """Build the card.
+
+        Args:
+            project: Its settings are what is trained next.
+            settings: Keeps the measured speed.
+            queue: Says whether one of its entries is being changed.
+            parent: Owner in Qt's sense.
+        """
         super().__init__(parent=parent)
+        self._queue = queue
+        self._is_running = False
         self._project = project
         self._settings = settings
         self.facts = Facts()
@@ -41,10 +57,15 @@ class RunSummary(Card):
         self.start_button = button(kind="primary", icon="play", size=18)
         self.start_button.setProperty("big", True)
         self.start_button.clicked.connect(self.start_clicked)
+        self.queue_button = button(icon="queue")
+        self.queue_button.clicked.connect(self.queue_clicked)
+        self.cancel_button = button(kind="quiet")
+        self.cancel_button.clicked.connect(self.cancel_edit_clicked)
         row = QHBoxLayout()
-        row.setSpacing(theme.SPACE_M)
-        row.addWidget(self.start_button)
-        row.addWidget(self.reason, 1)
+        row.setSpacing(theme.SPACE_S)
+        for made in (self.start_button, self.queue_button, self.cancel_button):
+            row.addWidget(made)
+        row.addStretch(1)
         self.body.setSpacing(theme.SPACE_M)
         self.body.addWidget(self.facts)
         self.body.addSpacing(theme.SPACE_XS)
@@ -52,6 +73,8 @@ class RunSummary(Card):
         self.body.addWidget(self.time)
         self.body.addSpacing(theme.SPACE_XS)
         self.body.addLayout(row)
+        self.body.addWidget(self.reason)
+        queue.changed.connect(self._name_buttons)
         for signal in (project.config_changed, project.records_changed):
             signal.connect(self._refresh_if_seen)
 
@@ -59,6 +82,8 @@ class RunSummary(Card):
         """Take up the language in use."""
         self.set_title(tr("Next run"))
         self.start_button.setText(tr("Start training"))
+        self.cancel_button.setText(tr("Leave it as it was"))
+        self._name_buttons()
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,7 +97,10 @@ class RunSummary(Card):
         self.facts.set_facts([(tr("Base model"), base), *_facts(config, scan)])
         self.reason.setText(reason)
         set_role(self.reason, "muted")
-        self.start_button.setEnabled(not reason)
+        self.reason.setVisible(bool(reason))
+        self.start_button.setEnabled(not reason and not self._is_running)
+        self.start_button.setToolTip(tr("Another run is going on.") if self._is_running else "")
+        self.queue_button.setEnabled(not reason)
         if scan is None or not scan.records:
             self.sum.clear()
             self.time.clear()
@@ -88,10 +116,21 @@ class RunSummary(Card):
         self.sum.setVisible(bool(self.sum.text()))
         self.time.setVisible(bool(self.time.text()))
 
+    def set_running(self, running: bool) -> None:
+        """Say whether a run is going on: another one has to wait in the queue."""
+        if running != self._is_running:
+            self._is_running = running
+            self.refresh()
+
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """The settings may have changed while nobody looked."""
         super().showEvent(event)
         self.refresh()
+
+    def _name_buttons(self) -> None:
+        is_editing = self._queue.editing is not None
+        self.queue_button.setText(tr("Save in the queue") if is_editing else tr("Add to queue"))
+        self.cancel_button.setVisible(is_editing)
 
     def _refresh_if_seen(self) -> None:
         if self.isVisible():

@@ -1,4 +1,4 @@
-"""Everything about one run on a page: progress, curves, previews, notices, log, and how it ended."""
+"""Everything about one run on a page: progress, curves, previews, files, notices, log, and how it ended."""
 
 from __future__ import annotations
 
@@ -7,16 +7,29 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from app import theme
+from app.fixes import FixDoer
 from app.run_record import RunRecord
 from app.widgets.card import Card, label
+from app.widgets.curve_plot import CurvePlot
 from app.widgets.fold import Folds
 from app.widgets.log_view import LogView
-from app.widgets.loss_plot import LossPlot
 from app.widgets.progress_header import Phase, ProgressHeader
-from app.widgets.run_card import RunCard
+from app.widgets.run_files import RunFiles
+from app.widgets.run_outcome import RunOutcome
 from app.widgets.sample_strip import SampleStrip
 from app.widgets.sample_viewer import SampleViewer
-from core.events import Event, LoraSaved, Notice, SampleReady, StageStarted
+from app.widgets.thumbnails import ThumbnailLoader
+from core.events import (
+    Adapted,
+    BestEpoch,
+    Event,
+    JobStarted,
+    LoraSaved,
+    Notice,
+    SampleReady,
+    StageStarted,
+    Validated,
+)
 from core.run_folder import RunFolder
 from core.text import tr
 
@@ -25,22 +38,31 @@ _NOTICES_SHOWN = 200
 
 
 class RunView(QWidget):
-    """Shows a record. `take` adds an event; what it changes is drawn by the timer, a few times per second."""
+    """Shows a record. `take` hears an event; what it changes is drawn by the timer, a few times per second."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, doer: FixDoer, parent: QWidget | None = None) -> None:
+        """Show nothing yet.
+
+        Args:
+            doer: Does what the buttons of a failure say.
+            parent: Owner in Qt's sense.
+        """
         super().__init__(parent)
         self.record = RunRecord()
         self._can_sample = True
         self._phase: Phase = "ended"
         self._is_dirty = False
         self.header = ProgressHeader()
-        self.outcome = RunCard()
+        self.outcome = RunOutcome(doer)
         self.outcome.hide()
-        self.plot = LossPlot()
-        self.gallery = SampleStrip()
+        self.plot = CurvePlot()
+        self.loader = ThumbnailLoader(num_threads=2, parent=self)
+        self.gallery = SampleStrip(self.loader)
+        self.files = RunFiles()
         self.log = LogView()
         self._lay_out()
-        self.viewer = SampleViewer(self)
+        self.viewer = SampleViewer(self, self.loader)
+        self.folds.toggled.connect(self._fill_files)
         self.gallery.opened.connect(lambda step, index: self.viewer.open(self.record, step, index))
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_MS)
@@ -57,6 +79,12 @@ class RunView(QWidget):
         self.notices_area.setFixedHeight(96)
         self.log.setFixedHeight(150)
         self.folds = Folds()
+        self.files_area = QScrollArea()
+        self.files_area.setWidgetResizable(True)
+        self.files.setProperty("role", "scrolled")
+        self.files_area.setWidget(self.files)
+        self.files_area.setFixedHeight(120)
+        self.folds.add("files", self.files_area)
         self.folds.add("notices", self.notices_area)
         self.folds.add("log", self.log)
         self.plot_card = Card()
@@ -102,33 +130,39 @@ class RunView(QWidget):
             phase: Whether it is going on.
             can_sample: Whether it has prompts to draw.
         """
+        is_other = record is not self.record
         self.record = record
         self._can_sample = can_sample
         self.outcome.hide()
         self.viewer.hide()
+        if is_other:
+            self.loader.clear()
         self.plot.show_record(record)
         self.gallery.show_record(record)
         self.log.follow(folder.log)
         self.header.show_record(record, folder.path.name)
         self.set_phase(phase)
         self._show_notices()
+        self._show_files()
 
     def set_phase(self, phase: Phase) -> None:
-        """Say whether the run goes on, was asked to stop, or is over."""
+        """Say whether the run goes on, was asked to end, is only watched, or is over."""
         self.header.set_phase(phase)
         self.header.allow_sample(self._can_sample)
         self._show_sampling(phase)
         self.plot.touch()
+        self._show_files()
 
     def take(self, event: Event) -> None:
-        """Add what the run has just said."""
-        self.record.add(event)
+        """The run has just said this; the record has it already."""
         self._is_dirty = True
-        if isinstance(event, SampleReady):
+        if isinstance(event, (SampleReady, Adapted, JobStarted)):
             self.gallery.refresh()
             self.viewer.refresh()
-        if isinstance(event, Notice):
+        if isinstance(event, (Notice, Adapted)):
             self._show_notices()
+        if isinstance(event, (LoraSaved, BestEpoch, Validated, JobStarted)):
+            self._show_files()
         if isinstance(event, (SampleReady, LoraSaved, StageStarted, Notice)):
             self.header.allow_sample(self._can_sample)
             self.header.allow_save(True)
@@ -137,10 +171,10 @@ class RunView(QWidget):
         """Say why no preview can be asked for, and promise none that will not come."""
         self._phase = phase
         none_set = tr("No preview prompts are set")
-        self.header.sample_button.setToolTip("" if self._can_sample else none_set)
+        self.header.sample_button.setToolTip(tr("Draws the previews at this step") if self._can_sample else none_set)
         if not self._can_sample:
             self.gallery.set_empty_text(none_set)
-        elif phase == "running":
+        elif phase in ("running", "watching"):
             self.gallery.set_empty_text(tr("Previews appear here as the run draws them."))
         else:
             self.gallery.set_empty_text(tr("No previews were drawn."))
@@ -151,8 +185,9 @@ class RunView(QWidget):
         self.header.retranslate()
         self.plot.retranslate()
         self.gallery_card.set_title(tr("Previews"))
-        self.gallery.viewport().update()
+        self.gallery.retranslate()
         self.viewer.retranslate()
+        self._show_files()
         self.folds.set_title("log", tr("Log"))
         self._show_notices()
 
@@ -174,11 +209,22 @@ class RunView(QWidget):
             self.header.refresh()
             self.plot.touch()
 
+    def _show_files(self) -> None:
+        number = len(self.record.loras)
+        self.folds.set_title("files", tr("LoRA files ({number})", number=number) if number else "")
+        self._fill_files()
+
+    def _fill_files(self) -> None:
+        """A long run has hundreds of files: they are only listed for somebody who looks."""
+        if self.folds.is_open("files"):
+            self.files.show_record(self.record)
+
     def _show_notices(self) -> None:
-        notices = self.record.notices
-        self.folds.set_title("notices", tr("Notices ({number})", number=len(notices)) if notices else "")
-        lines = []
-        for notice in notices[-_NOTICES_SHOWN:]:
+        """What the run did to help itself, then what it said."""
+        record = self.record
+        lines = [f"⚠  {tr('Step {step}', step=known.step)}: {known.message}" for known in record.adaptions]
+        for notice in record.notices[-_NOTICES_SHOWN:]:
             place = f"{notice.image.name}: " if notice.image and notice.image.name not in notice.message else ""
             lines.append(f"{'⚠' if notice.level == 'warning' else '•'}  {place}{notice.message}")
+        self.folds.set_title("notices", tr("Notices ({number})", number=len(lines)) if lines else "")
         self.notices.setText("\n".join(lines))

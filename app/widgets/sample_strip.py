@@ -1,18 +1,15 @@
-"""The previews of a run: one row per prompt, one column per step, the newest at the right."""
+"""The previews of a run: one row per prompt, one column per epoch, those without the LoRA always at the left."""
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
-    QBrush,
-    QImageReader,
+    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QPixmap,
     QResizeEvent,
@@ -21,38 +18,48 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app import theme
+from app.run_places import sample_file
 from app.run_record import RunRecord
+from app.widgets.thumbnails import PictureKey, ThumbnailLoader
 from core.text import tr
 
 _GAP = 8
 _TEXT = 20
 _CORNER = 6
-_KEPT_PIXMAPS = 400
+_MOST_PX = 240
+_COLUMNS = 3
+
+Cell = tuple[int, int]
+"""Step and number of the prompt."""
 
 
 class SampleStrip(QAbstractScrollArea):
-    """A table of pictures that draws and reads only what is seen; a click asks for the large view."""
+    """A table of pictures that draws and reads only what is seen; a click or Return asks for the large view."""
 
     opened = Signal(int, int)
     """Step and prompt that were clicked."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, loader: ThumbnailLoader, parent: QWidget | None = None) -> None:
+        """Show nothing yet.
+
+        Args:
+            loader: Reads the pictures beside the window.
+            parent: Owner in Qt's sense.
+        """
         super().__init__(parent)
+        self._loader = loader
         self._record = RunRecord()
         self._empty_text = ""
         self._steps: list[int] = []
         self._prompts: dict[int, str] = {}
-        self._pixmaps: dict[tuple[Path, int], QPixmap] = {}
-        self._wanted: deque[tuple[Path, int]] = deque()
-        self._hovered: tuple[int, int] | None = None
-        self._reader = QTimer(self)
-        self._reader.setInterval(0)
-        self._reader.timeout.connect(self._read_one)
+        self._hovered: Cell | None = None
+        self._current: Cell | None = None
         self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
         self.viewport().setAutoFillBackground(False)
         theme.signals.changed.connect(self.viewport().update)
+        loader.loaded.connect(self.viewport().update)
 
     @property
     def num_pictures(self) -> int:
@@ -60,16 +67,15 @@ class SampleStrip(QAbstractScrollArea):
         return len(self._record.samples)
 
     @property
-    def num_loaded(self) -> int:
-        """Pictures that were read so far."""
-        return len(self._pixmaps)
+    def current(self) -> Cell | None:
+        """Step and prompt of the picture that the keyboard is at."""
+        return self._current
 
     def show_record(self, record: RunRecord) -> None:
         """Show another run, its newest pictures first."""
         self._record = record
         self._steps = []
-        self._pixmaps.clear()
-        self._wanted.clear()
+        self._current = None
         self.refresh()
         bar = self.horizontalScrollBar()
         bar.setValue(bar.maximum())
@@ -82,6 +88,11 @@ class SampleStrip(QAbstractScrollArea):
     def set_empty_text(self, text: str) -> None:
         """Say this while there are no pictures."""
         self._empty_text = text
+        self.viewport().update()
+
+    def retranslate(self) -> None:
+        """Take up the language in use."""
+        self.setAccessibleName(tr("Previews by epoch; the arrow keys move, Return shows one large"))
         self.viewport().update()
 
     def refresh(self) -> None:
@@ -99,99 +110,118 @@ class SampleStrip(QAbstractScrollArea):
         """Room for one picture."""
         return QSize(180, 150)
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the first column, of the model without the LoRA, stays when the others scroll."""
+        return len(self._steps) > 1 and self._steps[0] == 0
+
     def cell_px(self) -> int:
-        """Side of a picture: all rows fit when they can, and two columns do."""
+        """Side of a picture: all rows fit when they can, and up to three columns do."""
         rows = max(1, len(self._prompts))
         view = self.viewport()
         high = (view.height() - _TEXT) // rows - _TEXT - _GAP
-        wide = (view.width() - _GAP) // 2
-        return max(64, min(high, wide, 220))
+        columns = min(max(len(self._steps), 2), _COLUMNS)
+        wide = (view.width() - (columns - 1) * _GAP) // columns
+        return max(72, min(high, wide, _MOST_PX))
 
     def cell_rect(self, step: int, index: int) -> QRect:
         """Where a picture is drawn now, in the viewport."""
         side = self.cell_px()
         column, row = self._steps.index(step), list(self._prompts).index(index)
-        x = column * (side + _GAP) - self.horizontalScrollBar().value()
-        y = row * (side + _GAP + _TEXT) + _TEXT - self.verticalScrollBar().value()
+        scrolled = 0 if column == 0 and self.is_pinned else self.horizontalScrollBar().value()
+        x = column * (side + _GAP) - scrolled
+        y = row * (side + _GAP + _TEXT) + 2 * _TEXT - self.verticalScrollBar().value()
         return QRect(x, y, side, side)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Prompts, pictures and steps that are in view; asks for pictures not read yet."""
+        """Prompts, pictures and epochs that are in view; asks for pictures not read yet."""
         colours = theme.tokens()
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        view = self.viewport().rect()
         if not self._steps:
             painter.setPen(theme.colour(colours.muted))
-            painter.drawText(
-                self.viewport().rect().adjusted(16, 0, -16, 0),
-                int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap),
-                self._empty_text,
-            )
+            flags = int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap)
+            painter.drawText(view.adjusted(16, 0, -16, 0), flags, self._empty_text)
             return
         side = self.cell_px()
-        self._wanted.clear()
         small = painter.font()
         small.setPixelSize(theme.FONT_PX - 1)
         painter.setFont(small)
-        view = self.viewport().rect()
+        painter.setClipRect(view.adjusted(0, _TEXT, 0, 0))
+        pinned = side + _GAP if self.is_pinned else 0
         for row, (index, prompt) in enumerate(self._prompts.items()):
-            top = row * (side + _GAP + _TEXT) - self.verticalScrollBar().value()
+            top = row * (side + _GAP + _TEXT) + _TEXT - self.verticalScrollBar().value()
             painter.setPen(theme.colour(colours.muted))
             text = painter.fontMetrics().elidedText(prompt, Qt.TextElideMode.ElideRight, view.width() - 4)
             painter.drawText(QRect(0, top, view.width(), _TEXT), int(Qt.AlignmentFlag.AlignVCenter), text)
             for step in self._steps_in_view():
-                place = self.cell_rect(step, index)
-                if place.intersects(view):
-                    self._paint_cell(painter, place, step, index)
-        bottom = len(self._prompts) * (side + _GAP + _TEXT) - self.verticalScrollBar().value()
-        foot = min(bottom - _GAP + 2, view.height() - _TEXT)
-        painter.fillRect(QRect(0, foot, view.width(), _TEXT), theme.colour(colours.surface))
+                if (place := self.cell_rect(step, index)).intersects(view):
+                    painter.setClipRect(self._room_of(step, pinned, _TEXT))
+                    self._paint_cell(painter, place, (step, index))
+            painter.setClipRect(view.adjusted(0, _TEXT, 0, 0))
+        painter.setClipping(False)
+        first = next(iter(self._prompts))
         for step in self._steps_in_view():
-            place = self.cell_rect(step, next(iter(self._prompts)))
-            painter.setPen(theme.colour(colours.muted))
-            words = tr("before") if step == 0 else str(step)
-            painter.drawText(QRect(place.x(), foot, side, _TEXT), int(Qt.AlignmentFlag.AlignCenter), words)
-        if self._wanted:
-            self._reader.start()
+            place = self.cell_rect(step, first)
+            painter.setClipRect(self._room_of(step, pinned, 0))
+            painter.setPen(theme.colour(colours.text if step == 0 else colours.muted))
+            words = painter.fontMetrics().elidedText(self.words_of(step), Qt.TextElideMode.ElideRight, side)
+            painter.drawText(QRect(place.x(), 0, side, _TEXT), int(Qt.AlignmentFlag.AlignCenter), words)
 
-    def _paint_cell(self, painter: QPainter, place: QRect, step: int, index: int) -> None:
+    def words_of(self, step: int) -> str:
+        """What stands above a column: the epoch that ended there, else the step."""
+        return moment_words(self._record, step)
+
+    def _room_of(self, step: int, pinned: int, top: int) -> QRect:
+        """The part of the view where a column may be drawn: scrolled ones leave the pinned one alone."""
+        left = pinned if step != self._steps[0] else 0
+        return self.viewport().rect().adjusted(left, top, 0, 0)
+
+    def _paint_cell(self, painter: QPainter, place: QRect, cell: Cell) -> None:
         colours = theme.tokens()
-        sample = self._record.samples.get((step, index))
-        if sample is None:
-            return
-        key = (sample_file(sample.image, self._record.folder), place.width())
-        pixmap = self._pixmaps.get(key)
-        if pixmap is None:
-            painter.fillRect(place, theme.colour(colours.sunken))
-            self._wanted.appendleft(key)
-        elif pixmap.isNull():
-            painter.fillRect(place, theme.colour(colours.sunken))
-            painter.setPen(theme.colour(colours.muted))
-            painter.drawText(place, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), tr("File missing"))
+        pixmap = self._pixmap(cell, place.width())
+        if pixmap is None or pixmap.isNull():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.colour(colours.sunken))
+            painter.drawRoundedRect(place, _CORNER, _CORNER)
+            if pixmap is not None and cell in self._record.samples:
+                painter.setPen(theme.colour(colours.muted))
+                words = int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap)
+                painter.drawText(place, words, tr("File missing"))
         else:
-            size = pixmap.deviceIndependentSize().toSize()
-            inner = QRect(QPoint(0, 0), size)
+            inner = QRect(QPoint(0, 0), pixmap.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatio))
             inner.moveCenter(place.center())
-            painter.drawPixmap(inner.topLeft(), pixmap)
-        if self._hovered == (step, index):
+            painter.drawPixmap(inner, pixmap)
+        if cell == self._hovered or (cell == self._current and self.hasFocus()):
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(theme.colour(colours.accent))
-            painter.drawRect(place.adjusted(0, 0, -1, -1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(place.adjusted(0, 0, -1, -1), _CORNER, _CORNER)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
-    def _read_one(self) -> None:
-        """Read one picture per pass of the event loop, so that a long run opens without a pause."""
-        if not self._wanted:
-            self._reader.stop()
-            return
-        path, side = self._wanted.popleft()
-        while len(self._pixmaps) >= _KEPT_PIXMAPS:
-            self._pixmaps.pop(next(iter(self._pixmaps)))
-        self._pixmaps[path, side] = rounded(read_pixmap(path, QSize(side, side), self.devicePixelRatioF()))
-        self.viewport().update()
+    def _pixmap(self, cell: Cell, side: int) -> QPixmap | None:
+        """The picture in its size; null when there is none, None while it is on its way."""
+        sample = self._record.samples.get(cell)
+        if sample is None:
+            return QPixmap()
+        ratio = self.devicePixelRatioF()
+        path = sample_file(sample.image, self._record.folder)
+        return self._loader.get(
+            PictureKey(path, changed_at(path), round(side * ratio), round(side * ratio), round(_CORNER * ratio))
+        )
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Other room, other size of pictures."""
         super().resizeEvent(event)
         self._update_bars()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 - Qt's name
+        """The keyboard begins at the newest picture."""
+        super().focusInEvent(event)
+        if self._current is None and self._steps:
+            self._current = self._steps[-1], next(iter(self._prompts))
+        self.viewport().update()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Show what can be clicked."""
@@ -207,35 +237,72 @@ class SampleStrip(QAbstractScrollArea):
         """Open the picture under the mouse."""
         cell = self._cell_at(event.position().toPoint())
         if event.button() == Qt.MouseButton.LeftButton and cell:
+            self._current = cell
             self.opened.emit(*cell)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Return opens the newest picture; arrows scroll."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self._steps:
-            self.opened.emit(self._steps[-1], next(iter(self._prompts)))
+        """Arrows move from picture to picture, Return opens one."""
+        moves = {
+            Qt.Key.Key_Left: (-1, 0),
+            Qt.Key.Key_Right: (1, 0),
+            Qt.Key.Key_Up: (0, -1),
+            Qt.Key.Key_Down: (0, 1),
+            Qt.Key.Key_Home: (-len(self._steps), 0),
+            Qt.Key.Key_End: (len(self._steps), 0),
+        }
+        key = Qt.Key(event.key())
+        if self._current is None or not self._steps:
+            super().keyPressEvent(event)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.opened.emit(*self._current)
+        elif key in moves:
+            self._move(*moves[key])
         else:
             super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
-        """The wheel goes through the steps when the rows need no scrolling."""
+        """The wheel goes through the epochs when the rows need no scrolling."""
         if self.verticalScrollBar().maximum() == 0 and self.horizontalScrollBar().maximum():
             self.horizontalScrollBar().event(event)
         else:
             super().wheelEvent(event)
 
-    def _cell_at(self, point: QPoint) -> tuple[int, int] | None:
-        side = self.cell_px()
-        column, x = divmod(point.x() + self.horizontalScrollBar().value(), side + _GAP)
-        row, y = divmod(point.y() + self.verticalScrollBar().value() - _TEXT, side + _GAP + _TEXT)
-        if not (0 <= column < len(self._steps) and 0 <= row < len(self._prompts) and x < side and 0 <= y < side):
-            return None
-        cell = self._steps[column], list(self._prompts)[row]
-        return cell if cell in self._record.samples else None
+    def _move(self, columns: int, rows: int) -> None:
+        assert self._current is not None
+        step, index = self._current
+        prompts = list(self._prompts)
+        column = self._steps.index(step) if step in self._steps else len(self._steps) - 1
+        row = prompts.index(index) if index in prompts else 0
+        column = min(max(column + columns, 0), len(self._steps) - 1)
+        row = min(max(row + rows, 0), len(prompts) - 1)
+        self._current = self._steps[column], prompts[row]
+        place = self.cell_rect(*self._current)
+        left = self.cell_px() + _GAP if self.is_pinned and column else 0
+        for bar, low, high, room in (
+            (self.horizontalScrollBar(), place.left() - left, place.right(), self.viewport().width()),
+            (self.verticalScrollBar(), place.top() - 2 * _TEXT, place.bottom(), self.viewport().height()),
+        ):
+            if low < 0:
+                bar.setValue(bar.value() + low)
+            elif high >= room:
+                bar.setValue(bar.value() + high - room + 1)
+        self.viewport().update()
+
+    def _cell_at(self, point: QPoint) -> Cell | None:
+        for step in self._steps_in_view():
+            for index in self._prompts:
+                place = self.cell_rect(step, index).intersected(
+                    self._room_of(step, self.cell_px() + _GAP if self.is_pinned else 0, _TEXT)
+                )
+                if place.contains(point):
+                    return (step, index) if (step, index) in self._record.samples else None
+        return None
 
     def _steps_in_view(self) -> list[int]:
         width = self.cell_px() + _GAP
         first, room = self.horizontalScrollBar().value(), self.viewport().width()
-        return self._steps[first // width : (first + room) // width + 1]
+        seen = self._steps[first // width : (first + room) // width + 1]
+        return [self._steps[0], *(step for step in seen if step != self._steps[0])] if self.is_pinned else seen
 
     def _update_bars(self) -> None:
         """Fit the bars; whoever looks at the newest pictures goes on looking at the newest."""
@@ -256,38 +323,17 @@ class SampleStrip(QAbstractScrollArea):
             steps.setValue(steps.maximum())
 
 
-def sample_file(image: Path, run_folder: Path | None) -> Path:
-    """Where a preview lies now: the run's folder may have been moved since."""
-    if run_folder is not None and not image.exists():
-        return run_folder / "samples" / image.name
-    return image
+def moment_words(record: RunRecord, step: int) -> str:
+    """What a moment of a run is called: without the LoRA, after an epoch, or after a step."""
+    if step == 0:
+        return tr("Without LoRA")
+    epoch = record.epoch_ended_at(step)
+    return tr("Epoch {epoch}", epoch=epoch) if epoch is not None else tr("Step {step}", step=step)
 
 
-def read_pixmap(path: Path, size: QSize, ratio: float = 1.0) -> QPixmap:
-    """A picture fitted into a size, keeping its shape; null when it cannot be read."""
-    reader = QImageReader(str(path))
-    full = reader.size()
-    if full.isValid():
-        reader.setScaledSize(full.scaled(size * ratio, Qt.AspectRatioMode.KeepAspectRatio))
-    image = reader.read()
-    if image.isNull():
-        return QPixmap()
-    pixmap = QPixmap.fromImage(image)
-    pixmap.setDevicePixelRatio(ratio)
-    return pixmap
-
-
-def rounded(pixmap: QPixmap) -> QPixmap:
-    """The picture with round corners."""
-    if pixmap.isNull():
-        return pixmap
-    made = QPixmap(pixmap.size())
-    made.setDevicePixelRatio(pixmap.devicePixelRatio())
-    made.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(made)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    path = QPainterPath()
-    path.addRoundedRect(QRectF(QPointF(0, 0), pixmap.deviceIndependentSize()), _CORNER, _CORNER)
-    painter.fillPath(path, QBrush(pixmap))
-    painter.end()
-    return made
+def changed_at(path: Path) -> float:
+    """When a file was last written, 0 when it is not there: a preview may be drawn again."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

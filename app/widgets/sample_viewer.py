@@ -1,25 +1,47 @@
-"""One preview large, with a slider through the steps, and another one beside it to compare."""
+"""One preview large, with a slider through the epochs, and another one to compare it with."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QSlider, QToolButton, QVBoxLayout, QWidget
+from pathlib import Path
+from typing import Literal, cast
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent, QPixmap
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from app import icons, theme
+from app.run_places import sample_file
 from app.run_record import RunRecord
 from app.widgets.card import ElidedLabel, label, set_role
-from app.widgets.sample_strip import sample_file
-from app.widgets.switch import Switch
+from app.widgets.sample_canvas import Mode, SampleCanvas
+from app.widgets.sample_strip import changed_at, moment_words
+from app.widgets.segments import Segments
+from app.widgets.thumbnails import PictureKey, ThumbnailLoader
 from core.text import tr
+
+_MODES: tuple[Mode, ...] = ("one", "beside", "divided")
+_LARGEST_PX = 2048
+Side = Literal["before", "after"]
 
 
 class SampleViewer(QFrame):
-    """Covers another widget while it is open. Left and Right change the step, Up and Down the prompt, Esc closes."""
+    """Covers another widget while it is open.
 
-    def __init__(self, over: QWidget) -> None:
+    Left and Right change the epoch, with Shift that of picture A, Up and Down the prompt; holding Space shows picture A
+    in the place of B, C changes the way to compare, the comma and the full stop move the divider, Esc closes.
+    """
+
+    def __init__(self, over: QWidget, loader: ThumbnailLoader) -> None:
+        """Stay hidden until `open`.
+
+        Args:
+            over: What is covered.
+            loader: Reads the pictures beside the window.
+        """
         super().__init__(over)
         self._over = over
+        self._loader = loader
+        self._shown: dict[Side, QPixmap] = {}
         self._record = RunRecord()
         self._steps: list[int] = []
         self._index = 0
@@ -29,16 +51,20 @@ class SampleViewer(QFrame):
         self.prompt = ElidedLabel()
         set_role(self.prompt, "strong")
         self.seed = label(role="muted")
-        self.compare = Switch()
-        self.compare.toggled.connect(self._show_compare)
+        self.modes = Segments(_MODES)
+        self.modes.chosen.connect(lambda mode: self.set_mode(cast(Mode, mode)))
         self.close_button = QToolButton()
         icons.set_icon(self.close_button, "close", 20)
         self.close_button.clicked.connect(self.hide)
-        self.left, self.right = _Pane(), _Pane()
-        for pane in (self.left, self.right):
-            pane.slider.valueChanged.connect(self._load)
+        self.canvas = SampleCanvas()
+        self.hint = label(role="small")
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.before, self.after = _Chooser(), _Chooser()
+        for chooser in (self.before, self.after):
+            chooser.slider.valueChanged.connect(self._load)
         self._lay_out()
         over.installEventFilter(self)
+        loader.loaded.connect(self._on_loaded)
         theme.signals.changed.connect(self._dress)
         self._dress()
         self.hide()
@@ -49,29 +75,30 @@ class SampleViewer(QFrame):
         top.setSpacing(theme.SPACE_M)
         top.addWidget(self.prompt, 1)
         top.addWidget(self.seed)
-        top.addWidget(self.compare)
+        top.addWidget(self.modes)
         top.addWidget(self.close_button)
-        panes = QHBoxLayout()
-        panes.setSpacing(theme.SPACE_L)
-        panes.addWidget(self.left, 1)
-        panes.addWidget(self.right, 1)
+        choosers = QHBoxLayout()
+        choosers.setSpacing(theme.SPACE_XL)
+        choosers.addWidget(self.before, 1)
+        choosers.addWidget(self.after, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.SPACE_XL, theme.SPACE_L, theme.SPACE_XL, theme.SPACE_L)
         column.setSpacing(theme.SPACE_M)
         column.addLayout(top)
-        column.addLayout(panes, 1)
+        column.addWidget(self.canvas, 1)
+        column.addLayout(choosers)
+        column.addWidget(self.hint)
 
     def open(self, record: RunRecord, step: int, index: int) -> None:
-        """Show one preview of a run."""
+        """Show one preview of a run; picture A is the one without the LoRA, or the oldest there is."""
         self._record = record
         self._steps = record.sample_steps
         self._index = index
-        for pane, position in ((self.left, 0), (self.right, self._steps.index(step))):
-            pane.slider.blockSignals(True)
-            pane.slider.setRange(0, len(self._steps) - 1)
-            pane.slider.setValue(position)
-            pane.slider.blockSignals(False)
-        self.left.setVisible(self.compare.isChecked())
+        for chooser, position in ((self.before, 0), (self.after, self._steps.index(step))):
+            chooser.slider.blockSignals(True)
+            chooser.slider.setRange(0, len(self._steps) - 1)
+            chooser.slider.setValue(position)
+            chooser.slider.blockSignals(False)
         self._cover()
         self.show()
         self.raise_()
@@ -79,31 +106,51 @@ class SampleViewer(QFrame):
         self._load()
 
     def refresh(self) -> None:
-        """The run may have more previews now."""
+        """The run may have more previews now, or other ones."""
         if self.isVisible():
             self._steps = self._record.sample_steps
-            for pane in (self.left, self.right):
-                pane.slider.setRange(0, len(self._steps) - 1)
+            if not self._steps:
+                self.hide()
+                return
+            for chooser in (self.before, self.after):
+                chooser.slider.setRange(0, len(self._steps) - 1)
+            self._load()
 
     @property
     def step(self) -> int:
         """Step of the preview that is shown."""
-        return self._steps[self.right.slider.value()]
+        return self._steps[self.after.slider.value()]
+
+    @property
+    def mode(self) -> Mode:
+        """How two previews are compared."""
+        return cast(Mode, self.modes.key)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Compare in another way."""
+        self.modes.choose(mode)
+        self.canvas.set_mode(mode)
+        self.setFocus()
+        self._load()
 
     def retranslate(self) -> None:
         """Take up the language in use."""
-        self.compare.setText(tr("Compare"))
-        self.compare.updateGeometry()
+        self.modes.set_text("one", tr("One"))
+        self.modes.set_text("beside", tr("Side by side"))
+        self.modes.set_text(
+            "divided", tr("Slider"), tr("Drag the line over the picture (C changes the way to compare)")
+        )
         self.close_button.setToolTip(tr("Close (Esc)"))
         self.close_button.setAccessibleName(tr("Close (Esc)"))
-        for pane in (self.left, self.right):
-            pane.slider.setAccessibleName(tr("Step"))
+        self.before.slider.setAccessibleName(tr("Picture A"))
+        self.after.slider.setAccessibleName(tr("Picture B"))
+        self.hint.setText(tr("Hold Space to see picture A in the same place"))
         self._load()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Walk through steps and prompts."""
+        """Walk through epochs and prompts, compare."""
         key = event.key()
-        slider = self.right.slider
+        slider = (self.before if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else self.after).slider
         if key == Qt.Key.Key_Escape:
             self.hide()
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
@@ -113,8 +160,22 @@ class SampleViewer(QFrame):
             at = indices.index(self._index) + (1 if key == Qt.Key.Key_Down else -1)
             self._index = indices[at % len(indices)]
             self._load()
+        elif key == Qt.Key.Key_C:
+            self.set_mode(_MODES[(_MODES.index(self.mode) + 1) % len(_MODES)])
+        elif key in (Qt.Key.Key_Comma, Qt.Key.Key_Period):
+            self.canvas.set_divider(self.canvas.divider + (0.05 if key == Qt.Key.Key_Period else -0.05))
+        elif key == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._show_before(True)
         else:
             super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Back to picture B."""
+        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat():
+            self._show_before(False)
+        else:
+            super().keyReleaseEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Keep covering the page when it changes size."""
@@ -125,76 +186,61 @@ class SampleViewer(QFrame):
     def _cover(self) -> None:
         self.setGeometry(self._over.rect())
 
-    def _show_compare(self, shown: bool) -> None:
-        self.left.setVisible(shown)
-        self._load()
-        self.setFocus()
+    def _show_before(self, shown: bool) -> None:
+        self.canvas.show_before(shown)
+        self._name_pictures()
 
     def _load(self) -> None:
+        self.canvas.show_before(False)
+        self.canvas.set_mode(self.mode)
         if not self._steps:
             return
         self.prompt.setText(self._record.prompts.get(self._index, ""))
-        for pane in (self.left, self.right):
-            step = self._steps[pane.slider.value()]
-            sample = self._record.samples.get((step, self._index))
-            pane.title.setText(tr("Before training") if step == 0 else tr("Step {step}", step=step))
-            path = sample_file(sample.image, self._record.folder) if sample else None
-            pane.picture.show_pixmap(QPixmap(str(path)) if path else QPixmap())
-            if sample and pane is self.right:
+        for side, chooser in self._choosers():
+            sample = self._record.samples.get((self._steps[chooser.slider.value()], self._index))
+            pixmap = QPixmap() if sample is None else self._pixmap(sample_file(sample.image, self._record.folder))
+            if pixmap is not None:  # Until it is read, the one of before stays.
+                self._shown[side] = pixmap
+            if sample and side == "after":
                 self.seed.setText(tr("Seed {seed}", seed=sample.seed))
+        self.canvas.show_pixmaps(self._shown.get("before", QPixmap()), self._shown.get("after", QPixmap()))
+        self._name_pictures()
+
+    def _choosers(self) -> tuple[tuple[Side, _Chooser], ...]:
+        return ("before", self.before), ("after", self.after)
+
+    def _pixmap(self, path: Path) -> QPixmap | None:
+        return self._loader.get(PictureKey(path, changed_at(path), _LARGEST_PX, _LARGEST_PX))
+
+    def _on_loaded(self) -> None:
+        if self.isVisible():
+            shows_before = self.canvas.shows_before
+            self._load()
+            self._show_before(shows_before)
+
+    def _name_pictures(self) -> None:
+        shown: Side = "before" if self.canvas.shows_before else "after"
+        for side, chooser in self._choosers():
+            moment = moment_words(self._record, self._steps[chooser.slider.value()])
+            chooser.title.setText(f"{'A' if side == 'before' else 'B'} · {moment}")
+            seen = self.mode != "one" or side == shown
+            set_role(chooser.title, "strong" if seen else "muted")
 
     def _dress(self) -> None:
         self.setStyleSheet(f"SampleViewer {{ background: {theme.tokens().background}; }}")
 
 
-class _Pane(QWidget):
-    """A picture, its step and a slider."""
+class _Chooser(QWidget):
+    """Chooses the epoch of one of the pictures."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = _Picture()
         self.title = label(role="strong")
-        self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.title.setMinimumWidth(120)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setPageStep(1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.SPACE_S)
-        column.addWidget(self.picture, 1)
-        column.addWidget(self.title)
-        column.addWidget(self.slider)
-
-
-class _Picture(QWidget):
-    """A picture as large as there is room, small ones enlarged at most four times."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pixmap = QPixmap()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(120, 120)
-
-    def show_pixmap(self, pixmap: QPixmap) -> None:
-        """Show another picture."""
-        self._pixmap = pixmap
-        self.update()
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As large as a usual preview."""
-        return QSize(512, 512)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw it in the middle."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        if self._pixmap.isNull():
-            painter.setPen(theme.colour(theme.tokens().muted))
-            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), tr("File missing"))
-            return
-        size = self._pixmap.size()
-        room = size.scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        size = room if room.width() <= 4 * size.width() else size * 4
-        place = self.rect()
-        place.setSize(size)
-        place.moveCenter(self.rect().center())
-        painter.drawPixmap(place, self._pixmap)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.SPACE_M)
+        row.addWidget(self.title)
+        row.addWidget(self.slider, 1)

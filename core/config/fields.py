@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -53,6 +54,7 @@ def sections() -> Iterator[tuple[str, str, type[Section]]]:
         yield name, info.title or name, cls
 
 
+@cache
 def field_specs() -> tuple[FieldSpec, ...]:
     """All options of all sections in order."""
     return tuple(

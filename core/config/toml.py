@@ -32,19 +32,20 @@ def to_toml(config: TrainConfig) -> str:
                 value = values[section][spec.name]
                 if spec.kind == "path" and value == ".":
                     value = ""  # Path() stands for "not chosen yet"
-                lines += [f"# {tr(spec.description)}", f"{spec.name} = {_literal(value)}"]
+                lines += [f"# {tr(spec.description)}", f"{spec.name} = {literal(value)}"]
         lines.append("")
     return "\n".join(lines)
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """A value as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
+        return "[" + ", ".join(literal(item) for item in value) + "]"
     if isinstance(value, float):
         text = repr(value)
         return text if any(char in text for char in ".e") else text + ".0"

@@ -152,6 +152,7 @@ def _of_file(path: Path) -> ImageFacts:
         raise UserError(
             "{name} was changed while Kiln was working with it.",
             remedy="Open the folder again, then start once more.",
+            failure="picture_changed",
             name=path.name,
         ) from error
 

@@ -6,7 +6,7 @@ that carries them out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -44,6 +44,7 @@ class FitOptions:
     max_aspect: float = 2.0
     crop_shape: str = "1:1"
     edge: Edge = "blur"
+    no_upscale: bool = False
 
     @classmethod
     def of(cls, config: DatasetConfig | PrepareJob) -> FitOptions:
@@ -55,6 +56,7 @@ class FitOptions:
             max_aspect=config.max_aspect,
             crop_shape=config.crop_shape,
             edge=config.edge,
+            no_upscale=getattr(config, "no_upscale", False),  # An export has no such option.
         )
 
     def sizes(self, fit: Fit) -> tuple[Size, ...]:
@@ -120,6 +122,21 @@ class FitPlan:
         bottom = max(top + 1, round((inside[3] - self.box[1]) * along))
         return left, top, right, bottom
 
+    def moved(self, place: tuple[float, float]) -> FitPlan:
+        """The plan with its box at another place of the picture, or of the part that may be shown.
+
+        Args:
+            place: (across, along) from 0, at the left or top end, to 1. Along a side that is shown whole it is ignored.
+        """
+        part = self.part or (0, 0, *self.source_px)
+        left, top, right, bottom = self.box
+        width, height = right - left, bottom - top
+        if part[2] - part[0] > width:
+            left = part[0] + place[0] * (part[2] - part[0] - width)
+        if part[3] - part[1] > height:
+            top = part[1] + place[1] * (part[3] - part[1] - height)
+        return replace(self, box=(left, top, left + width, top + height))
+
     @property
     def cropped_share(self) -> float:
         """Share of the whole picture that is not shown, 0 to 1, whether a crop or the fit cut it away."""
@@ -150,6 +167,8 @@ def _plan(source_px: Size, part: Box, fit: Fit, options: FitOptions, turn: Turn,
     """One plan; the box may reach beyond the part, of which no more is shown than lies in it."""
     size = (part[2] - part[0], part[3] - part[1])
     target = assign(size, options.sizes(fit))
+    if options.no_upscale and fit == "buckets" and FitPlan(source_px, target, _middle(part, target)).is_upscaled:
+        target = min(target, _own_size(size, options), key=lambda sides: sides[0] * sides[1])
     if fit == "pad":
         box = _around(part, target)
     elif fit == "smart" and subject and (inner := _overlap(subject, part)):
@@ -157,6 +176,14 @@ def _plan(source_px: Size, part: Box, fit: Fit, options: FitOptions, turn: Turn,
     else:
         box = _middle(part, target)
     return FitPlan(source_px, target, box, turn, options.edge, None if part == (0, 0, *source_px) else part)
+
+
+def _own_size(size_px: Size, options: FitOptions) -> Size:
+    """The largest size on the bucket grid that needs no enlarging, within the longest shape; one step at the least."""
+    width, height = size_px
+    width, height = min(width, round(height * options.max_aspect)), min(height, round(width * options.max_aspect))
+    step = options.bucket_step
+    return max(step, width - width % step), max(step, height - height % step)
 
 
 def plan_fit(size_px: Size, target: Size) -> FitPlan:
@@ -262,14 +289,16 @@ def turn_image(image: Image, turn: Turn) -> Image:
     return image.transpose(turns[turn]) if turn else image
 
 
-def fit_image(image: Image, plan: FitPlan) -> Image:
+def fit_image(image: Image, plan: FitPlan, *, is_mask: bool = False) -> Image:
     """Carry out a plan: the result has exactly the target size.
 
-    Lanczos makes smaller, bicubic makes larger: Lanczos rings at hard lines when it enlarges.
+    Lanczos makes smaller, bicubic makes larger: Lanczos rings at hard lines when it enlarges. Masks become means of
+    what is in each pixel, which never reach over an edge.
 
     Args:
         image: The upright picture, RGB, not yet turned; of the size that the plan was made for.
         plan: What to show of it.
+        is_mask: Whether it is the mask of a picture.
     """
     from PIL import Image as Pillow
 
@@ -282,6 +311,8 @@ def fit_image(image: Image, plan: FitPlan) -> Image:
     if image.size == plan.target_px and inside == (0, 0, *plan.target_px) and not plan.is_padded:
         return image
     resample = Pillow.Resampling.BICUBIC if plan.is_upscaled else Pillow.Resampling.LANCZOS
+    if is_mask:
+        resample = Pillow.Resampling.BOX
     left, top, right, bottom = plan.content_px
     content = image.resize((right - left, bottom - top), resample, box=inside)
     if not plan.is_padded:

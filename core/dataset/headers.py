@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 _LONGEST_HEADER = 1 << 17  # EXIF with a thumbnail and a colour profile are up to 64 KB each.
+_TAIL_BYTES = 8192
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # Baseline, extended and progressive; the others are Pillow's.
 
 TURNS = {
@@ -111,9 +112,9 @@ def _late_png_exif(file: BinaryIO) -> bytes | None:
     """The EXIF block of a PNG that stands behind the pixels, where a reader of headers does not come by."""
     place = file.tell()
     try:
-        file.seek(0, io.SEEK_END)
-        file.seek(max(0, file.tell() - 8192))
-        tail = file.read()
+        num_bytes = file.seek(0, io.SEEK_END)
+        file.seek(max(0, num_bytes - _TAIL_BYTES))
+        tail = file.read(_TAIL_BYTES)
     finally:
         file.seek(place)
     at = tail.rfind(b"eXIf")

@@ -5,16 +5,16 @@ Pillow is imported inside the functions, so that the window and the command line
 
 from __future__ import annotations
 
-import io
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache, lru_cache
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from core.dataset.geometry import Size
 from core.dataset.headers import TURNS, orientation_of, quick_header, webp_header
 from core.dataset.records import ImageRecord, Problem
 from core.errors import UserError
@@ -29,6 +29,7 @@ OTHER_EXTENSIONS = frozenset({".heic", ".heif", ".jfif", ".jxl", ".jp2", ".psd",
 # The largest phone cameras have this; what is above may have been made to exhaust the memory.
 MAX_PIXELS = 200_000_000
 
+T = TypeVar("T")
 _HEAD_BYTES = 4096
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8")
@@ -50,30 +51,18 @@ _OTHER_KINDS = (
 )
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(path: Path | str, *, is_file: bool = False) -> Size:
     """(width, height) after EXIF rotation, from the header alone; no pixel is decoded.
+
+    Args:
+        path: The picture; a string when there are thousands of them.
+        is_file: Whether the path is known to be that of a file, so that this need not be looked up.
 
     Raises:
         UserError: The file is missing, empty, damaged, too large, or no picture that Kiln reads.
     """
-    with _file(path) as (file, head):
-        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            size_px, orientation = webp_header(file, head)  # Pillow would allocate the whole canvas.
-            _check_size(path, size_px)
-        elif (quick := _quick(file, head)) is not None:
-            size_px, orientation = quick
-            _check_size(path, size_px)
-        else:
-            file.seek(0)
-            with _pillow().open(file, formats=_FORMATS) as picture:
-                size_px, orientation = picture.size, orientation_of(picture, file)
-                _check_size(path, size_px)
-    return (size_px[1], size_px[0]) if orientation >= 5 else size_px
-
-
-def _quick(file: BinaryIO, head: bytes) -> tuple[tuple[int, int], int] | None:
-    file.seek(len(head))
-    return quick_header(file, head)
+    (width, height), orientation = _read(path, _header, is_file=is_file)
+    return (height, width) if orientation >= 5 else (width, height)
 
 
 def open_image(path: Path) -> Image:
@@ -82,21 +71,7 @@ def open_image(path: Path) -> Image:
     Raises:
         UserError: As `picture_size`, and when the pixels are damaged or cut off.
     """
-    pillow = _pillow()
-    with _file(path) as (file, head):
-        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            _check_size(path, webp_header(file, head)[0])
-            file.seek(0)
-        with pillow.open(file, formats=_FORMATS) as picture:
-            _check_size(path, picture.size)
-            orientation = orientation_of(picture, file)
-            picture.load()
-            turn = TURNS.get(orientation)
-            image = _to_rgb(picture)
-    if turn is not None:
-        image = image.transpose(pillow.Transpose[turn])
-    image.info.clear()  # Else a profile that no longer applies would be written into copies.
-    return image
+    return _read(path, _pixels)
 
 
 def load_image(record: ImageRecord) -> Image:
@@ -110,6 +85,7 @@ def load_image(record: ImageRecord) -> Image:
         raise UserError(
             "{name} was changed while Kiln was working with it.",
             remedy="Open the folder again, then start once more.",
+            failure="picture_changed",
             name=record.path.name,
         )
     return image
@@ -132,28 +108,63 @@ def problem_of(path: Path, error: UserError, *, excludes: bool = True) -> Proble
 # --- the file -----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _file(path: Path) -> Iterator[tuple[BinaryIO, bytes]]:
-    """The open file and its first bytes; whatever the body meets in it becomes a `UserError`."""
+def _read(path: Path | str, work: Callable[[Path | str, FileIO, bytes], T], *, is_file: bool = False) -> T:
+    """What `work` makes of the open file and its first bytes; whatever it meets becomes a `UserError`."""
     head = b""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # Opening a pipe would wait for ever.
-            raise UserError("{name} is not a file.", remedy="Take it out of the folder.", name=path.name)
-        with path.open("rb") as file:
+        if not is_file and not stat.S_ISREG(Path(path).stat().st_mode):  # Opening a pipe would wait for ever.
+            raise UserError("{name} is not a file.", remedy="Take it out of the folder.", name=Path(path).name)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - it may be a string
             head = file.read(_HEAD_BYTES)
             if not head:
                 raise UserError(
                     "{name} is empty: it has 0 bytes.",
                     remedy="Copy or download the picture again, or delete the file.",
-                    name=path.name,
+                    name=Path(path).name,
                 )
-            file.seek(0)
-            yield file, head
+            return work(path, file, head)
     except UserError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever they stumble over: struct.error, SyntaxError, ...
-        raise _explained(path, head, error) from error
+        raise _explained(Path(path), head, error) from error
+
+
+def _header(path: Path | str, file: FileIO, head: bytes) -> tuple[Size, int]:
+    """Size as it is in the file, and EXIF orientation."""
+    header = quick_header(file, head)
+    if header is None:
+        with BufferedReader(file) as buffered:  # The others read a few bytes at a time.
+            if _is_webp(head):
+                header = webp_header(buffered, head)  # Pillow would allocate the whole canvas.
+            else:
+                buffered.seek(0)
+                with _pillow().open(buffered, formats=_FORMATS) as picture:
+                    header = picture.size, orientation_of(picture, buffered)
+    _check_size(path, header[0])
+    return header
+
+
+def _pixels(path: Path | str, file: FileIO, head: bytes) -> Image:
+    """The picture as `open_image` gives it."""
+    pillow = _pillow()
+    with BufferedReader(file) as buffered:
+        if _is_webp(head):
+            _check_size(path, webp_header(buffered, head)[0])
+        buffered.seek(0)
+        with pillow.open(buffered, formats=_FORMATS) as picture:
+            _check_size(path, picture.size)
+            orientation = orientation_of(picture, buffered)
+            picture.load()
+            turn = TURNS.get(orientation)
+            image = _to_rgb(picture)
+    if turn is not None:
+        image = image.transpose(pillow.Transpose[turn])
+    image.info.clear()  # Else a profile that no longer applies would be written into copies.
+    return image
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
 def _explained(path: Path, head: bytes, error: Exception) -> UserError:
@@ -217,7 +228,7 @@ def unsupported(path: Path) -> UserError:
     )
 
 
-def _check_size(path: Path, size_px: tuple[int, int]) -> None:
+def _check_size(path: Path | str, size_px: Size) -> None:
     width, height = size_px
     if width < 1 or height < 1:
         raise ValueError("a picture without pixels")
@@ -225,7 +236,8 @@ def _check_size(path: Path, size_px: tuple[int, int]) -> None:
         raise UserError(
             "{name} is too large to open: {width} × {height} pixels.",
             remedy="Make it smaller with a picture program; 4,000 pixels along the longer side are plenty.",
-            name=path.name,
+            failure="picture_too_large",
+            name=Path(path).name,
             width=width,
             height=height,
         )
@@ -305,7 +317,7 @@ def _srgb_transform(profile: bytes, mode: str) -> Any:
     from PIL import ImageCms
 
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
             return None
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

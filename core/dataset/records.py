@@ -51,13 +51,15 @@ class Problem:
 class Scan:
     """All readable pictures of a dataset in natural order, what is wrong with the rest, and what the user decided.
 
-    `records` holds the pictures that are left out, too: the window shows them. `folder` is the first of the folders.
+    `records` holds the pictures that are left out, too: the window shows them. `folder` is the first of the folders
+    that the user named; `folders` are all that have pictures in them, sub-folders among them.
     """
 
     folder: Path
     records: tuple[ImageRecord, ...]
     problems: tuple[Problem, ...] = ()
     pictures: Mapping[Path, PictureEdits] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
 
     def edits(self, image: Path) -> PictureEdits:
         """What was decided about a picture."""

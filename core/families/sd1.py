@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from core.dataset.tokens import CHUNK
 from core.families.base import Conditioning, Parts
 from core.models import weight_file
 
@@ -56,25 +57,25 @@ class StableDiffusion1:
             latents: Tensor = vae.encode(pixels.to(vae.dtype)).latent_dist.mode()
         return latents.float() * float(vae.config.scaling_factor)
 
-    def encode_captions(self, parts: Parts, captions: list[str], clip_skip: int) -> Conditioning:
-        """`prompt_embeds` [B, 77, D]; with clip skip, of an earlier layer under the final norm."""
+    def encode_captions(self, parts: Parts, captions: list[str]) -> Conditioning:
+        """`prompt_embeds` [B, 77 n, D] of n pieces of 75 tokens, each read by itself between its own start and end.
+
+        With clip skip they are those of an earlier layer under the final norm. All captions take as many pieces as the
+        parts say; those that a caption does not fill are empty.
+        """
         text_encoder: Any = parts.text_encoder
-        tokens = parts.tokenizer(
-            captions,
-            padding="max_length",
-            max_length=parts.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids.to(text_encoder.device)
-        if clip_skip == 1:
-            return {"prompt_embeds": text_encoder(tokens).last_hidden_state}
-        hidden = text_encoder(tokens, output_hidden_states=True).hidden_states[-clip_skip]
-        inner = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 dropped this level
-        return {"prompt_embeds": inner.final_layer_norm(hidden)}
+        tokens = _pieces(parts, captions).to(text_encoder.device)
+        if parts.clip_skip == 1:
+            hidden = text_encoder(tokens).last_hidden_state
+        else:
+            layers = text_encoder(tokens, output_hidden_states=True).hidden_states
+            inner = getattr(text_encoder, "text_model", text_encoder)  # transformers 5 dropped this level
+            hidden = inner.final_layer_norm(layers[-parts.clip_skip])
+        return {"prompt_embeds": hidden.reshape(len(captions), -1, hidden.shape[-1])}
 
     def num_tokens(self, parts: Parts, caption: str) -> tuple[int, int]:
         """Tokens of the caption without start and end, and how many are read."""
-        return len(parts.tokenizer.tokenize(caption)), parts.tokenizer.model_max_length - 2
+        return len(parts.tokenizer.tokenize(caption)), parts.max_tokens
 
     def predict(self, parts: Parts, noisy_latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """One pass of the UNet."""
@@ -87,7 +88,17 @@ class StableDiffusion1:
         """A StableDiffusionPipeline with DPM-Solver++ (2M), which draws well in 20 steps."""
         from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-        pipeline = StableDiffusionPipeline(
+        encode = self.encode_captions
+
+        class Pipeline(StableDiffusionPipeline):
+            def encode_prompt(
+                self, prompt: list[str], device: Any, number: int, guided: bool, unwanted: Any = None, **_: Any
+            ) -> Any:
+                """Prompts and what is unwanted, [B, 77 n, D] each, with the clip skip and length of the training."""
+                unwanted = unwanted or [""] * len(prompt)
+                return encode(parts, prompt)["prompt_embeds"], encode(parts, unwanted)["prompt_embeds"]
+
+        pipeline = Pipeline(
             vae=parts.vae,
             text_encoder=parts.text_encoder,
             tokenizer=parts.tokenizer,
@@ -101,6 +112,18 @@ class StableDiffusion1:
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+
+def _pieces(parts: Parts, captions: list[str]) -> Tensor:
+    """[B n, 77] token ids: n pieces of each caption, each with a start, its share of the tokens, an end and padding."""
+    tokenizer = parts.tokenizer
+    read = tokenizer(captions, add_special_tokens=False, truncation=True, max_length=parts.max_tokens).input_ids
+    pieces = []
+    for tokens in read:
+        for first in range(0, parts.max_tokens, CHUNK):
+            piece = [tokenizer.bos_token_id, *tokens[first : first + CHUNK], tokenizer.eos_token_id]
+            pieces.append(piece + [tokenizer.pad_token_id] * (CHUNK + 2 - len(piece)))
+    return torch.tensor(pieces)
 
 
 def _pretrained(cls: Any, base: Path, part: str, dtype: torch.dtype) -> nn.Module:

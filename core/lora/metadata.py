@@ -8,11 +8,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from core import __version__
-from core.config.model import TrainConfig
+from core.config.model import OptimizerConfig, OptimizerName, TrainConfig
 from core.dataset.captions import split_tags
 from core.dataset.scan import repeats_of
+from core.dataset.tokens import CHUNK
 from core.lora.file import to_metadata
 from core.training.data import Example
+
+_CLASSES: dict[OptimizerName, str] = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "lion": "pytorch_optimizer.optimizer.lion.Lion",
+    "adafactor": "pytorch_optimizer.optimizer.adafactor.AdaFactor",
+    "prodigy": "pytorch_optimizer.optimizer.prodigy.Prodigy",
+    "dadaptation": "pytorch_optimizer.optimizer.dadapt.DAdaptAdam",
+    "adamw_schedulefree": "pytorch_optimizer.optimizer.schedulefree.ScheduleFreeAdamW",
+    "came": "pytorch_optimizer.optimizer.came.CAME",
+    "sgd": "torch.optim.sgd.SGD",
+}
+"""Optimizers as kohya's scripts name them: module and class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +75,11 @@ def lora_metadata(
         "ss_network_dim": network.rank,
         "ss_network_alpha": network.alpha,
         "ss_network_dropout": network.dropout or None,
+        "ss_scale_weight_norms": network.max_norm or None,
         "ss_learning_rate": optimizer.learning_rate,
-        "ss_unet_lr": optimizer.learning_rate,
+        "ss_unet_lr": optimizer.learning_rate if network.train_denoiser else None,
         "ss_text_encoder_lr": optimizer.text_encoder_learning_rate if network.train_text_encoder else None,
-        "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_optimizer": _optimizer(optimizer),
         "ss_lr_scheduler": config.schedule.name,
         "ss_lr_warmup_steps": config.schedule.warmup_steps,
         "ss_max_grad_norm": optimizer.max_grad_norm,
@@ -82,6 +97,8 @@ def lora_metadata(
         "ss_mixed_precision": precision,
         "ss_seed": training.seed,
         "ss_clip_skip": config.model.clip_skip,
+        "ss_max_token_length": config.model.max_tokens if config.model.max_tokens > CHUNK else None,
+        "ss_zero_terminal_snr": config.model.zero_terminal_snr,
         "ss_resolution": side,
         "ss_enable_bucket": dataset.fit == "buckets",
         "ss_bucket_info": {
@@ -90,17 +107,21 @@ def lora_metadata(
                 for index, (size, count) in enumerate(sorted(buckets.items()))
             }
         },
-        "ss_cache_latents": True,
+        "ss_bucket_no_upscale": dataset.no_upscale,
+        "ss_cache_latents": not (dataset.colour_jitter or dataset.random_crop),
         "ss_shuffle_caption": dataset.shuffle_tags,
         "ss_keep_tokens": dataset.keep_tags,
         "ss_caption_dropout_rate": dataset.caption_dropout,
         "ss_caption_tag_dropout_rate": dataset.tag_dropout,
+        "ss_caption_dropout_every_n_epochs": dataset.caption_dropout_every_n_epochs,
         "ss_flip_aug": dataset.flip,
-        "ss_noise_offset": config.loss.noise_offset or None,
-        "ss_min_snr_gamma": config.loss.min_snr_gamma or None,
+        "ss_color_aug": dataset.colour_jitter,
+        "ss_random_crop": dataset.random_crop,
+        **_loss(config),
         "ss_dataset_dirs": _folders(learned),
         "ss_reg_dataset_dirs": _folders(prior) or None,
         "ss_tag_frequency": {folder: dict(counts) for folder, counts in tags.items()},
+        "ss_training_comment": config.output.comment or None,
         "ss_training_started_at": progress.started_at,
         "ss_training_finished_at": progress.now,
         "modelspec.sai_model_spec": "1.0.1",
@@ -115,7 +136,56 @@ def lora_metadata(
     }
     if dataset.trigger_word:
         values["modelspec.trigger_phrase"] = dataset.trigger_word
+    if dataset.tag_warmup_steps:
+        values |= {
+            "ss_token_warmup_min": dataset.tag_warmup_min,
+            "ss_token_warmup_step": dataset.tag_warmup_steps,
+        }
+    chances = {"rank_dropout": network.rank_dropout, "module_dropout": network.module_dropout}
+    if any(chances.values()):
+        values["ss_network_args"] = {name: str(chance) for name, chance in chances.items() if chance}
     return to_metadata(values)
+
+
+def _loss(config: TrainConfig) -> dict[str, object]:
+    """What was learned, under kohya's names; None for what was not used."""
+    loss = config.loss
+    has_limit = loss.kind in ("huber", "smooth_l1")
+    has_levels = loss.multires_noise_levels > 0
+    offset = None if has_levels else loss.noise_offset or None
+    perturbation = loss.input_perturbation or None
+    return {
+        "ss_loss_type": loss.kind,
+        "ss_huber_schedule": loss.huber_schedule if has_limit else None,
+        "ss_huber_c": loss.huber_limit if has_limit else None,
+        "ss_min_snr_gamma": None if loss.debiased else loss.min_snr_gamma or None,
+        "ss_debiased_estimation": loss.debiased,
+        "ss_prior_loss_weight": loss.prior_weight,
+        "ss_noise_offset": offset,
+        "ss_noise_offset_random_strength": loss.random_noise_offset if offset else None,
+        "ss_adaptive_noise_scale": loss.adaptive_noise_scale or None if offset else None,
+        "ss_multires_noise_iterations": loss.multires_noise_levels if has_levels else None,
+        "ss_multires_noise_discount": loss.multires_noise_discount if has_levels else None,
+        "ss_ip_noise_gamma": perturbation,
+        "ss_ip_noise_gamma_random_strength": loss.random_input_perturbation if perturbation else None,
+        "modelspec.timestep_range": f"{loss.min_timestep},{loss.max_timestep}",
+    }
+
+
+def _optimizer(config: OptimizerConfig) -> str:
+    """The optimizer's class, and what it was made with."""
+    arguments = {"weight_decay": str(config.weight_decay)}
+    if config.name == "sgd":
+        arguments["momentum"] = str(config.momentum)
+    elif config.name != "adafactor":
+        arguments["betas"] = f"({config.beta1}, {config.beta2})"
+    if config.name == "prodigy":
+        arguments["d_coef"] = str(config.growth)
+    for line in config.arguments:
+        name, equals, value = line.partition("=")
+        if equals:
+            arguments[name.strip()] = value.strip()
+    return f"{_CLASSES[config.name]}({','.join(f'{name}={value}' for name, value in arguments.items())})"
 
 
 def _folder_name(example: Example) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.model import NetworkConfig
 from core.errors import UserError
 from core.families.base import Family, Parts
+from core.lora.dropout import add_dropouts
 from core.lora.keys import denoiser_name, text_encoder_name
+from core.lora.starting import start_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,11 +25,25 @@ ADAPTER = "default"
 class Pair:
     """One LoRA pair in the model: `up @ down * (alpha / rank)` is added to the module's weight.
 
-    `name` is the module's name in the file; `down` is [rank, in, ...], `up` [out, rank, ...].
+    `name` is the module's name in the file, `path` the one in the model; `down` is [rank, in, ...], `up`
+    [out, rank, ...].
     """
 
     name: str
+    path: str
     layer: Any
+
+    @property
+    def down_layer(self) -> nn.Module:
+        """The module that narrows to the rank."""
+        layer: nn.Module = self.layer.lora_A[ADAPTER]
+        return layer
+
+    @property
+    def up_layer(self) -> nn.Module:
+        """The module that widens again."""
+        layer: nn.Module = self.layer.lora_B[ADAPTER]
+        return layer
 
     @property
     def down(self) -> nn.Parameter:
@@ -87,23 +104,36 @@ class Network:
 
 
 def add_network(parts: Parts, family: Family, config: NetworkConfig, seed: int) -> Network:
-    """Add a fresh LoRA to the model, on kohya's full default targets, weights in float32.
+    """Add a LoRA to the model, on kohya's full default targets, weights in float32: a new one, or that of a file.
 
     Args:
         parts: The base model; its modules are wrapped in place.
         family: Says which modules take a LoRA.
-        config: Rank, alpha, dropout, and whether the text encoder takes part.
+        config: Rank, alpha, dropouts, which parts of the model take part, and what to start from.
         seed: Of the random half of the weights, so that the same run starts the same anywhere.
+
+    Raises:
+        UserError: No part of the model takes part, or the file to start from does not fit.
     """
     import torch
     from peft import LoraConfig
 
+    if not (config.train_denoiser or config.train_text_encoder):
+        raise UserError(
+            "Neither the denoiser nor the text encoder is trained.",
+            remedy="Turn on at least one of the two, and give it a learning rate above 0.",
+        )
     torch.manual_seed(seed)
     common: dict[str, Any] = {"r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout}
-    _inject(parts.denoiser, LoraConfig(target_modules=list(family.denoiser_targets), **common))
+    if config.train_denoiser:
+        _inject(parts.denoiser, LoraConfig(target_modules=list(family.denoiser_targets), **common))
     if config.train_text_encoder:
         _inject(parts.text_encoder, LoraConfig(target_modules=list(family.text_encoder_targets), **common))
-    return _network(parts, family)
+    network = _network(parts, family)
+    if config.start_from != Path():
+        start_from(network, config.start_from)
+    add_dropouts(network, rank=config.rank_dropout, module=config.module_dropout)
+    return network
 
 
 def add_from_file(parts: Parts, family: Family, tensors: Mapping[str, Tensor], strength: float = 1.0) -> Network:
@@ -186,13 +216,15 @@ def _inject(module: nn.Module, config: Any) -> None:
     for name, weight in module.named_parameters():
         if ".lora_" in name:
             weight.data = weight.data.to(torch.float32)
+    module.train(module.training)  # The new layers too: an evaluated model has no dropout.
 
 
 def _network(parts: Parts, family: Family) -> Network:
     return Network(
-        denoiser_pairs=[Pair(denoiser_name(path), layer) for path, layer in _lora_layers(parts.denoiser)],
+        denoiser_pairs=[Pair(denoiser_name(path), path, layer) for path, layer in _lora_layers(parts.denoiser)],
         text_encoder_pairs=[
-            Pair(text_encoder_name(path, family.text_prefix), layer) for path, layer in _lora_layers(parts.text_encoder)
+            Pair(text_encoder_name(path, family.text_prefix), path, layer)
+            for path, layer in _lora_layers(parts.text_encoder)
         ],
     )
 

@@ -131,7 +131,7 @@ class Planner:
         """The options with the trigger word of the picture's folder.
 
         Regularization pictures show what the words meant before: they get no trigger word and keep all tags, which is
-        what `core.training.data.full_caption` trains them as.
+        what `core.training.captions.full_caption` trains them as.
         """
         key = record.trigger_word, record.is_regularization
         options = self._of_folder.get(key)

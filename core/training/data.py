@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config.model import DatasetConfig
-from core.dataset.captions import join_tags, split_tags, tag_key
 from core.dataset.fitting import FitOptions, FitPlan, plans_of
 from core.dataset.geometry import Box
 from core.dataset.records import ImageRecord, Scan
 from core.dataset.statistics import repeats_per_epoch
+from core.training.captions import caption_now, caption_text, full_caption
+
+JITTER = 0.1
+"""How far brightness, contrast and colour of a showing may be from those of the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One picture, or one crop of it, as it is trained: shown `repeats` times per epoch, its loss times `weight`."""
+    """One picture, or one crop of it, as it is trained: shown `repeats` times per epoch, its loss times `weight`.
+
+    `caption` is what it is shown with where chance has no part; `written` what was written for it, with the lines and
+    marks that chance goes by, where that is something else.
+    """
 
     record: ImageRecord
     plan: FitPlan
     repeats: int
     caption: str
     weight: float = 1.0
+    written: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What captions of showings are made from."""
+        return self.caption if self.written is None else self.written
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -34,11 +48,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One showing of an example in a batch: which, whether mirrored, and the caption of this time."""
+    """One showing of an example in a batch: which, whether mirrored, and the caption of this time.
+
+    `place` is where a crop is cut in what there is, (across, along) from 0 to 1; None for where its plan says.
+    `colours` are factors on brightness, contrast and colour; None leaves them.
+    """
 
     example: int
     mirrored: bool
     caption: str
+    place: tuple[float, float] | None = None
+    colours: tuple[float, float, float] | None = None
 
 
 def examples_of(
@@ -62,38 +82,12 @@ def examples_of(
             plan=plan,
             repeats=number,
             caption=full_caption(record, config),
+            written=caption_text(record, config),
             weight=prior_weight if record.is_regularization else 1.0,
         )
         for (record, edits), number in zip(used, repeats, strict=True)
         for plan in plans_of(record.size_px, options, edits, subjects.get(record.path))
     ]
-
-
-def full_caption(record: ImageRecord, config: DatasetConfig) -> str:
-    """The caption as it is trained: the trigger word in front, absorbed tags left out.
-
-    The class word of a folder, or the words of one named like `10_name`, stand in for a missing caption.
-    Regularization pictures get neither trigger word nor absorption: they show what the words meant before. A trigger
-    word in their captions is left out.
-    """
-    text = record.caption if record.caption else record.class_tokens
-    if record.is_regularization:
-        return _without(config.trigger_word, text)
-    if config.absorbed_tags:
-        absorbed = {tag_key(tag) for tag in config.absorbed_tags}
-        text = join_tags(tag for tag in split_tags(text) if tag_key(tag) not in absorbed)
-    trigger = (record.trigger_word or config.trigger_word).strip()
-    if not trigger or trigger in split_tags(text):
-        return text
-    return f"{trigger}, {text}" if text else trigger
-
-
-def _without(trigger_word: str, text: str) -> str:
-    """A caption without the tags of a trigger word; one that has none of them stays as it is spelled."""
-    unwanted = {tag_key(tag) for tag in split_tags(trigger_word)}
-    tags = split_tags(text)
-    left = [tag for tag in tags if tag_key(tag) not in unwanted]
-    return text if len(left) == len(tags) else join_tags(left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +102,15 @@ class Plan:
     batch_size: int
     accumulation: int
     seed: int
+    steps_per_epoch: int = field(init=False)
+    """Optimizer steps in an epoch."""
+
+    def __post_init__(self) -> None:
+        shown: Counter[tuple[int, int]] = Counter()
+        for example in self.examples:
+            shown[example.size_px] += example.repeats
+        batches = sum(-(-number // self.batch_size) for number in shown.values())
+        object.__setattr__(self, "steps_per_epoch", -(-batches // self.accumulation))
 
     def batches(self, epoch: int) -> list[list[int]]:
         """The batches of an epoch (from 0) as indices of examples, in an order of its own."""
@@ -124,11 +127,6 @@ class Plan:
             found += [shown[start : start + self.batch_size] for start in range(0, len(shown), self.batch_size)]
         order.shuffle(found)
         return found
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch."""
-        return -(-len(self.batches(0)) // self.accumulation)
 
     def num_steps(self, epochs: int, max_steps: int) -> int:
         """Length of a run of so many epochs, cut off at `max_steps` unless that is 0."""
@@ -159,24 +157,20 @@ class Plan:
 
 
 def show(plan: Plan, config: DatasetConfig, step: int, micro_batch: int, indices: list[int]) -> list[Shown]:
-    """How the pictures of a micro-batch are shown this time: mirrored or not, and the caption after all chances."""
+    """How the pictures of a micro-batch are shown this time: mirrored, cut and coloured or not, and their captions."""
     chance = random.Random(f"{plan.seed}/{step}/{micro_batch}")
-    return [
-        Shown(index, config.flip and chance.random() < 0.5, caption_now(plan.examples[index].caption, config, chance))
-        for index in indices
-    ]
+    epoch = step // plan.steps_per_epoch
+    return [_shown(plan.examples[index], index, config, chance, step, epoch) for index in indices]
 
 
-def caption_now(caption: str, config: DatasetConfig, chance: random.Random) -> str:
-    """The caption after dropout and shuffling. Tags at the front that are kept take part in neither."""
-    if config.caption_dropout and chance.random() < config.caption_dropout:
-        return ""
-    if not (config.shuffle_tags or config.tag_dropout):
-        return caption
-    tags = split_tags(caption)
-    kept, loose = tags[: config.keep_tags], tags[config.keep_tags :]
-    if config.tag_dropout:
-        loose = [tag for tag in loose if chance.random() >= config.tag_dropout]
-    if config.shuffle_tags:
-        chance.shuffle(loose)
-    return join_tags(kept + loose)
+def _shown(example: Example, index: int, config: DatasetConfig, chance: random.Random, step: int, epoch: int) -> Shown:
+    mirrored = config.flip and chance.random() < 0.5
+    caption = caption_now(example, config, chance, step, epoch)
+    moves = config.random_crop and config.fit != "smart"  # A smart crop is where it is to keep its subject whole.
+    place = (chance.random(), chance.random()) if moves else None
+    colours = (_factor(chance), _factor(chance), _factor(chance)) if config.colour_jitter else None
+    return Shown(index, mirrored, caption, place, colours)
+
+
+def _factor(chance: random.Random) -> float:
+    return chance.uniform(1 - JITTER, 1 + JITTER)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -13,10 +15,16 @@ from core.errors import UserError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch import Tensor
+
+    from core.families.base import Family, Parts
 
 DeviceWish = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
+VaePrecision = Literal["auto", "fp32", "bf16"]
+
+_PROBE_PX = 128
 _ALL_THREADS = torch.get_num_threads()
 _FEW_PARAMETERS = 50_000_000
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -35,12 +43,17 @@ def choose_device(wish: DeviceWish, precision: Precision = "auto") -> tuple[torc
         raise UserError(
             "There is no {device} device that PyTorch can use.",
             remedy="Set the device to auto, or run: python packaging/launch.py doctor",
+            failure="card_missing",
             device=wish,
         )
     if precision == "auto":
         precision = _best_precision(wish)
     if precision == "fp16" and wish == "cpu":
-        raise UserError("A processor cannot train in fp16.", remedy="Set the precision to auto, bf16 or fp32.")
+        raise UserError(
+            "A processor cannot train in fp16.",
+            remedy="Set the precision to auto, bf16 or fp32.",
+            failure="number_format",
+        )
     return torch.device(wish), _DTYPES[precision]
 
 
@@ -78,6 +91,60 @@ def make_accelerator(wish: DeviceWish, precision: Precision) -> tuple[Accelerato
             other=accelerator.device.type,
         )
     return accelerator, dtype
+
+
+def settle_vae(parts: Parts, family: Family, wish: VaePrecision, device: torch.device) -> bool:
+    """Give the VAE the number format it computes in, after a look whether its answers are numbers there.
+
+    bf16 halves its memory and time on cards that have it; fp16, in which many a VAE gives black pictures, is never
+    used.
+
+    Args:
+        parts: Hold the VAE in float32, already on the device.
+        family: Knows how to encode.
+        wish: What the settings say; auto tries bf16 on cards that have it, and nowhere else.
+        device: Where it computes.
+
+    Returns:
+        False when bf16 was tried and gave no numbers; the VAE then stays in float32.
+    """
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if wish == "fp32" or (wish == "auto" and not has_bf16):
+        return True
+    vae: Any = parts.vae
+    vae.to(torch.bfloat16)
+    with torch.no_grad(), in_its_own_precision(vae):
+        latents = family.encode_images(parts, _probe().to(device))
+        pixels = vae.decode(latents / float(vae.config.scaling_factor), return_dict=False)[0]
+    if bool(torch.isfinite(latents).all()) and bool(torch.isfinite(pixels).all()):
+        return True
+    vae.to(torch.float32)
+    return False
+
+
+def _probe() -> Tensor:
+    """[1, 3, H, W] a picture with what is hard on a VAE: full black beside full white, plain areas, and noise."""
+    pixels = torch.rand(1, 3, _PROBE_PX, _PROBE_PX, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    half = _PROBE_PX // 2
+    pixels[..., :half, :half] = 1.0
+    pixels[..., half:, half:] = -1.0
+    return pixels
+
+
+@contextlib.contextmanager
+def in_its_own_precision(vae: Any) -> Iterator[None]:
+    """Decode in the number format of the VAE's weights, whatever format everything else around computes in."""
+    decode = vae.decode
+
+    def decode_exactly(latents: Tensor, *arguments: Any, **options: Any) -> Any:
+        with torch.autocast(latents.device.type, enabled=False):
+            return decode(latents.to(vae.dtype), *arguments, **options)
+
+    vae.decode = decode_exactly
+    try:
+        yield
+    finally:
+        del vae.decode
 
 
 def choose_threads(denoiser: torch.nn.Module) -> int:

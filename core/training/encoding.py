@@ -4,73 +4,132 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from core.cache import DiskCache, content_hash, key_of
-from core.dataset.fitting import fit_image
+from core.config.model import DatasetConfig
+from core.dataset.fitting import FitPlan
 from core.dataset.images import load_image
+from core.dataset.tokens import CHUNK
 from core.errors import UserError, explain
 from core.events import Event, Notice, StageProgress
 from core.models import weight_file
 from core.text import tr
+from core.training.masks import content_mask, picture_mask
+from core.training.pixels import Colours, pixels_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.dataset.fitting import FitPlan
     from core.families.base import Family, Parts
-    from core.training.data import Example
+    from core.training.data import Example, Shown
+
+LATENT_PX = 8
+"""Pixels of a picture along one side of a latent pixel."""
 
 
 class Latents:
-    """Latents of all examples, [C, h, w] each in float32 on the CPU; mirrored ones too when asked for."""
+    """Latents of examples, [C, h, w] each in float32; mirrored ones too when asked for.
 
-    def __init__(self, *, mirrored: bool) -> None:
-        self._variants = (False, True) if mirrored else (False,)
-        self._tensors: dict[tuple[int, bool], Tensor] = {}
+    They are computed once and kept on the CPU, unless colours or crops change with every showing: then each showing is
+    encoded when it comes.
+    """
 
-    def get(self, example: int, mirrored: bool) -> Tensor:
-        """The latents of one showing."""
-        return self._tensors[example, mirrored]
+    def __init__(self, config: DatasetConfig) -> None:
+        """Nothing yet; `encode` fills it.
 
-    def mask(self, example: int, plan: FitPlan, mirrored: bool) -> Tensor:
-        """[h, w] share of each latent pixel that shows the picture and not what is filled in around it, 0 to 1."""
-        height, width = self._tensors[example, mirrored].shape[-2:]
-        return content_mask(plan, (width, height), mirrored=mirrored)
+        Args:
+            config: How pictures are shown, and where their masks are.
+        """
+        self._config = config
+        self._variants = (False, True) if config.flip else (False,)
+        self._tensors: dict[_Key, Tensor] = {}
+        self._masks: dict[_Key, Tensor] = {}
+        self._encoder: _Encoder | None = None
+        self.contents: dict[Path, str] = {}
+        """Hashes of the pictures' bytes, of those that were read for them."""
+
+    @property
+    def are_live(self) -> bool:
+        """Whether pictures are encoded in every step, with the VAE at hand."""
+        return self._config.colour_jitter or self._config.random_crop
+
+    def batch(self, examples: Sequence[Example], shown: Sequence[Shown]) -> Tensor:
+        """[B, C, h, w] the latents of showings.
+
+        Args:
+            examples: What the showings count along.
+            shown: How each is shown this time.
+
+        Raises:
+            UserError: A picture that is encoded now can no longer be read.
+        """
+        return torch.stack([self._one(examples[item.example], item) for item in shown])
+
+    def _one(self, example: Example, shown: Shown) -> Tensor:
+        if shown.place is None and shown.colours is None and not self.are_live:
+            return self._tensors[_key(example, shown.mirrored)]
+        if self._encoder is None:
+            raise RuntimeError("encode comes first")
+        return self._encoder(placed(example, shown), mirrored=shown.mirrored, colours=shown.colours)
+
+    def masks(self, examples: Sequence[Example], shown: Sequence[Shown], size: tuple[int, int]) -> Tensor | None:
+        """[B, h, w] how much each place counts in the loss; None when all counts everywhere.
+
+        Args:
+            examples: What the showings count along.
+            shown: How each is shown this time.
+            size: (w, h) of the latents.
+        """
+        found = [self._mask(examples[item.example], item, size) for item in shown]
+        if all(mask is None for mask in found):
+            return None
+        return torch.stack([torch.ones(size[::-1]) if mask is None else mask for mask in found])
+
+    def _mask(self, example: Example, shown: Shown, size: tuple[int, int]) -> Tensor | None:
+        plan = placed(example, shown).plan
+        content = content_mask(plan, size, mirrored=shown.mirrored) if plan.is_padded else None
+        if self._config.masks == "none":
+            return content
+        if shown.place is None and (key := _key(example, shown.mirrored)) in self._masks:
+            mask: Tensor | None = self._masks[key]
+        else:
+            mask = picture_mask(example.record, plan, self._config, size, mirrored=shown.mirrored)
+        if mask is None:
+            return content
+        return mask if content is None else mask * content
 
     def encode(
         self, examples: Sequence[Example], base: Path, family: Family, parts: Parts, device: torch.device
     ) -> Generator[Event, None, list[Example]]:
-        """Fill from the cache, and encode what is missing.
+        """Fill from the cache, and encode what is missing; where showings change, only look whether all can be read.
 
         Args:
-            examples: The training set.
+            examples: The training set, and what is held out of it.
             base: The base model's folder; its VAE is part of the cache key.
             family: Knows how to encode.
             parts: Hold the VAE, already on `device`.
             device: Where to encode.
 
         Returns:
-            The examples that could be read, in order; `get` counts along them. The others were told by name.
+            The examples that could be read, in order. The others were told by name.
         """
         cache = DiskCache()
-        vae = _model_hash(base, "vae")
+        self._encoder = _Encoder(family, parts, device)
+        vae = "" if self.are_live else _vae_key(base, parts)
         started = time.monotonic()
         usable: list[Example] = []
         for done, example in enumerate(examples, start=1):
             try:
-                content = content_hash(example.record.path)
-                for mirrored in self._variants:
-                    key = key_of("latents", family.name, vae, content, example.plan, mirrored)
-                    entry = cache.get(key)
-                    if entry is None:
-                        pixels = pixels_of(example, mirrored=mirrored)
-                        entry = {"latents": family.encode_images(parts, pixels[None].to(device))[0].cpu()}
-                        yield from _keep(cache, key, entry)
-                    self._tensors[len(usable), mirrored] = entry["latents"]
+                if self.are_live:
+                    load_image(example.record)
+                else:
+                    yield from self._encode_one(example, cache, (family.name, vae))
+                self._keep_masks(example)
                 usable.append(example)
             except (UserError, OSError) as error:
                 # A picture can break off behind its header, or vanish; the run goes on without it.
@@ -78,6 +137,57 @@ class Latents:
                 yield Notice(level="warning", message=str(known) if known else str(error), image=example.record.path)
             yield StageProgress(stage="cache", done=done, total=len(examples), elapsed_s=time.monotonic() - started)
         return usable
+
+    def _encode_one(self, example: Example, cache: DiskCache, model: tuple[str, str]) -> Iterator[Event]:
+        path = example.record.path
+        content = self.contents[path] = self.contents.get(path) or content_hash(path)
+        for mirrored in self._variants:
+            key = key_of("latents", *model, content, example.plan, mirrored)
+            entry = cache.get(key)
+            if entry is None:
+                assert self._encoder is not None
+                entry = {"latents": self._encoder(example, mirrored=mirrored).cpu()}
+                yield from _keep(cache, key, entry)
+            self._tensors[_key(example, mirrored)] = entry["latents"]
+
+    def _keep_masks(self, example: Example) -> None:
+        """Read the masks of an example, where they are the same for every showing."""
+        if self._config.masks == "none" or self._config.random_crop:
+            return
+        width, height = (side // LATENT_PX for side in example.size_px)
+        for mirrored in self._variants:
+            mask = picture_mask(example.record, example.plan, self._config, (width, height), mirrored=mirrored)
+            self._masks[_key(example, mirrored)] = torch.ones(height, width) if mask is None else mask
+
+
+_Key = tuple[Path, FitPlan, bool]
+
+
+def _key(example: Example, mirrored: bool) -> _Key:
+    return example.record.path, example.plan, mirrored
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """The VAE, brought to where it computes whenever it is asked."""
+
+    family: Family
+    parts: Parts
+    device: torch.device
+
+    def __call__(self, example: Example, *, mirrored: bool, colours: Colours | None = None) -> Tensor:
+        """[C, h, w] in float32, on the device."""
+        if next(self.parts.vae.parameters()).device != self.device:
+            self.parts.vae.to(self.device)
+        pixels = pixels_of(example, mirrored=mirrored, colours=colours)
+        return self.family.encode_images(self.parts, pixels[None].to(self.device))[0]
+
+
+def placed(example: Example, shown: Shown) -> Example:
+    """The example with its crop where this showing has it."""
+    if shown.place is None:
+        return example
+    return replace(example, plan=example.plan.moved(shown.place))
 
 
 class Embeddings:
@@ -92,19 +202,20 @@ class Embeddings:
         base: Path,
         family: Family,
         parts: Parts,
-        clip_skip: int,
         dtype: torch.dtype,
     ) -> Iterator[Event]:
         """Fill from the cache, and encode what is missing, each distinct caption once."""
         cache = DiskCache()
         text_encoder = _model_hash(base, "text_encoder")
         tokenizer = key_of(*(content_hash(file) for file in sorted((base / "tokenizer").iterdir()) if file.is_file()))
+        # An entry of 75 tokens has the key that it had when there was no other length.
+        reading = (parts.clip_skip,) if parts.max_tokens == CHUNK else (parts.clip_skip, parts.max_tokens)
         for caption in dict.fromkeys(captions):
-            key = key_of("text", family.name, text_encoder, tokenizer, clip_skip, dtype, caption)
+            key = key_of("text", family.name, text_encoder, tokenizer, *reading, dtype, caption)
             entry = cache.get(key)
             if entry is None:
                 with torch.no_grad():
-                    embedded = family.encode_captions(parts, [caption], clip_skip)
+                    embedded = family.encode_captions(parts, [caption])
                 entry = {name: tensor[0].cpu() for name, tensor in embedded.items()}
                 yield from _keep(cache, key, entry)
             self._tensors[caption] = entry
@@ -115,48 +226,16 @@ class Embeddings:
         return {name: torch.stack([entry[name] for entry in entries]).to(device) for name in entries[0]}
 
 
-def pixels_of(example: Example, *, mirrored: bool) -> Tensor:
-    """The picture as the VAE sees it: [3, H, W] float32 in [-1, 1].
-
-    Raises:
-        UserError: The picture cannot be read.
-    """
-    import numpy as np
-    from PIL import ImageOps
-
-    image = fit_image(load_image(example.record), example.plan)
-    if mirrored:
-        image = ImageOps.mirror(image)
-    array = np.asarray(image, dtype=np.float32) / 127.5 - 1.0
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
-
-
-def content_mask(plan: FitPlan, size: tuple[int, int], *, mirrored: bool) -> Tensor:
-    """[h, w] share of each cell that shows the picture and not what is filled in around it, 0 to 1.
-
-    Args:
-        plan: How the picture is shown.
-        size: (w, h) cells that the target is divided into.
-        mirrored: Whether it is shown mirrored.
-    """
-    left, top, right, bottom = plan.content_px
-    if mirrored:
-        left, right = plan.target_px[0] - right, plan.target_px[0] - left
-    across = _covered(left / plan.target_px[0], right / plan.target_px[0], size[0])
-    along = _covered(top / plan.target_px[1], bottom / plan.target_px[1], size[1])
-    return along[:, None] * across[None, :]
-
-
-def _covered(start: float, end: float, cells: int) -> Tensor:
-    """[cells] share of each of equal cells between 0 and 1 that lies between two places."""
-    edges = torch.arange(cells + 1, dtype=torch.float32) / cells
-    covered = edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)
-    return (covered * cells).clamp(0, 1)
-
-
 def _model_hash(base: Path, part: str) -> str:
     """A hash of one part of a base model: its weights and its configuration."""
     return key_of(content_hash(weight_file(base, part)), content_hash(base / part / "config.json"))
+
+
+def _vae_key(base: Path, parts: Parts) -> str:
+    """A hash of the VAE, and of how it computes where that changes what it gives."""
+    vae: Any = parts.vae
+    ways = [str(vae.dtype)] * (vae.dtype != torch.float32) + ["tiled"] * bool(getattr(vae, "use_tiling", False))
+    return "/".join([_model_hash(base, "vae"), *ways])
 
 
 _told_about_cache = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config import TrainConfig, with_values
+from core.config.rules import refuse_contradictions
 from core.control import Control
 from core.dataset.edits import load_dataset, save_dataset
 from core.dataset.records import Scan
@@ -18,7 +20,7 @@ from core.jobs import failure
 from core.locks import only_run
 from core.models import BaseModel, describe_base
 from core.processes import is_main_process
-from core.run_folder import RunFolder, lora_files, state_file
+from core.run_folder import RunFolder, lora_files, state_files
 
 if TYPE_CHECKING:
     from core.jobs import TrainJob
@@ -35,7 +37,10 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
     """
     config = job.config
     if config.output.folder == Path():
-        raise UserError("No output folder is chosen.", remedy="Choose where the LoRA file should go.")
+        raise UserError(
+            "No output folder is chosen.", remedy="Choose where the LoRA file should go.", failure="no_output"
+        )
+    refuse_contradictions(config)
     yield StageStarted(stage="scan")
     base = describe_base(config.model.base)
     dataset = config.dataset
@@ -51,7 +56,8 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
             job = _with_own_edits(job, run)
             yield from run.recording(_events(job, run, control, base, scan))
         except Exception as error:
-            run.record(failure(error))
+            with contextlib.suppress(OSError):  # A full disk cannot take its own failure; whoever listens hears of it.
+                run.record(failure(error))
             raise
 
 
@@ -64,17 +70,19 @@ def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
         UserError: The name is taken, or there is nothing to continue from.
         OSError: The folder cannot be written.
     """
-    has_state, has_lora = state_file(run.state).exists(), bool(lora_files(config))
+    has_state, has_lora = bool(state_files(run.state)), bool(lora_files(config))
     if resume and has_lora and not has_state:
         raise UserError(
             "The state of {name} is gone, so it cannot be continued.",
             remedy="Start a new run under another name; the LoRA files saved so far are still good.",
+            failure="no_such_state",
             name=config.output.name,
         )
     if not resume and (has_state or has_lora):
         raise UserError(
             "There is already a training named {name} in {folder}.",
             remedy='Choose another name, or continue it: kiln resume "{run}"',
+            failure="name_taken",
             name=config.output.name,
             folder=config.output.folder,
             run=run.path,
@@ -82,6 +90,7 @@ def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
     if resume:
         # Its settings stay as they are until the state has accepted those of now.
         run.samples.mkdir(parents=True, exist_ok=True)
+        run.mend()
     else:
         run.create(config)
     for folder in (config.output.folder, run.path, run.samples, run.state):
@@ -102,4 +111,6 @@ def _events(job: TrainJob, run: RunFolder, control: Control, base: BaseModel, sc
     # Imports torch and diffusers: seconds, in which the window already says what is going on.
     from core.training.session import Session
 
-    yield from Session(config=job.config, run=run, control=control, resume=job.resume, base=base, scan=scan).events()
+    yield from Session(
+        config=job.config, run=run, control=control, resume=job.resume, from_step=job.from_step, base=base, scan=scan
+    ).events()

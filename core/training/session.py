@@ -1,10 +1,12 @@
-"""One sitting of a training run: from its start or its last state to its end, a stop or a failure."""
+"""One sitting of a training run: everything from its start or a state of it to the first step; then its course."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,141 +17,166 @@ from core.control import Control
 from core.dataset.records import Scan
 from core.dataset.scan import usable
 from core.dataset.smart_crops import smart_records, subjects_of
-from core.errors import UserError, explain
-from core.events import (
-    Event,
-    Finished,
-    JobStarted,
-    LoraSaved,
-    Notice,
-    SampleReady,
-    StageProgress,
-    StageStarted,
-    StateSaved,
-    StepDone,
-)
-from core.families.base import Family, Parts, family
-from core.lora.file import save_lora
-from core.lora.metadata import Progress, lora_metadata
-from core.lora.network import add_network
+from core.errors import UserError
+from core.events import Event, Finished, JobStarted, Notice
+from core.families.base import Family, Parts, family, use_as
+from core.lora.network import Network, add_network
 from core.models import BaseModel
-from core.run_folder import RunFolder, lora_path
-from core.sampling import draw, evaluating, save_picture
+from core.run_folder import RunFolder
+from core.space import check_space
 from core.text import tr
+from core.training.course import Course
 from core.training.data import Example, Plan, examples_of
-from core.training.device import choose_threads, device_title, make_accelerator, peak_memory_bytes, precision_name
-from core.training.encoding import Embeddings, Latents
+from core.training.device import choose_threads, device_title, make_accelerator, precision_name
+from core.training.identity import base_identity, names_of, picture_identities, refuse_another_base, told_changes
 from core.training.loop import Trainer
 from core.training.objective import NoiseSchedule
-from core.training.optimizers import make_optimizer, restore_optimizer
-from core.training.state import State, changed_options, load_state, save_state
+from core.training.optimizers import make_optimizer
+from core.training.preparing import Encoded, encode_all, to_device
+from core.training.previews import Previews
+from core.training.recovery import in_parts, is_memory_error, no_memory_left
+from core.training.restoring import apply_learned, restore
+from core.training.saving import Keeper, Story
+from core.training.state import Learned, State, changed_options, forget_after, last_state, told_options
+from core.training.tensorboard import with_tensorboard
+from core.training.validation import choose_held_out, split
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+_FILE_VALUE_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
+
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """Prepares, trains, previews and saves; its events are what the user sees."""
+    """Prepares a run, from its beginning or from a state; its events are what the user sees.
+
+    `from_step` goes back to the state of an earlier step, 0 to the beginning; -1 takes the newest state.
+    """
 
     config: TrainConfig
     run: RunFolder
     control: Control
     resume: bool
+    from_step: int = -1
     base: BaseModel
     scan: Scan
-    elapsed_s: float = 0.0
-    started_at: float = field(default_factory=time.time)
+    _story: Story = field(init=False)
 
     def events(self) -> Iterator[Event]:
         """The whole sitting. Ends with `Finished`.
 
         Raises:
-            UserError: The settings do not fit the state, no picture can be read, or the loss is not a number.
+            UserError: The settings do not fit the state, no picture can be read, or memory or numbers gave out.
+            OSError: The disk is full or away.
         """
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
-        prior_weight = config.loss.prior_weight
-        examples = examples_of(self.scan, config.dataset, prior_weight=prior_weight)
-        state = self._last_state()
+        examples = examples_of(self.scan, config.dataset, prior_weight=config.loss.prior_weight)
+        self._story = Story(base=base_identity(self.base.path), pictures={}, held_out=(), started_at=time.time())
+        state = yield from self._state_to_go_on_from()
+        config = self.config
+        self._story.held_out = choose_held_out(
+            examples, config.validation, config.dataset.folder, before=state.held_out if state else None
+        )
+        first_step = state.step if state else 0
+        trained, _ = split(examples, self._story.held_out, config.dataset.folder)
         if accelerator.is_main_process:
-            save_config(config, self.run.config)
-            self.run.rewind(state.step if state else 0)
+            yield from self._rewind(state)
+        accelerator.wait_for_everyone()
         yield JobStarted(
             job="train",
             run_folder=self.run.path,
             device=device_title(accelerator.device),
             precision=precision_name(dtype),
-            first_step=state.step if state else 0,
-            total_steps=self._num_steps(self._plan(examples, accelerator)),
-            num_images=len({example.record.path for example in examples}),
+            first_step=first_step,
+            total_steps=self._num_steps(self._plan(trained, accelerator)),
+            num_images=len({example.record.path for example in trained}),
         )
         yield from self._notices()
+        if held_out := self._story.held_out:
+            yield Notice(
+                message=tr(
+                    "{number} pictures are held out: they are only measured, to see when the LoRA begins to learn by "
+                    "heart. {names}",
+                    number=len(held_out),
+                    names=names_of(held_out),
+                )
+            )
+        if state is not None and (told := told_options(state.settings, config)):
+            yield Notice(
+                message=tr(
+                    "Changed since this run was stopped: {options}. From here on it is another run than it would have "
+                    "been.",
+                    options=", ".join(told),
+                )
+            )
         with accelerator.main_process_first():
             subjects = yield from subjects_of(smart_records(self.scan, config.dataset.fit), self.control)
-        examples = examples_of(self.scan, config.dataset, subjects, prior_weight=prior_weight)
-        model_family = family(self.base.family)
-        parts = model_family.load(self.base.path, dtype)
-        choose_threads(parts.denoiser)
-        network_config = config.network.model_copy(update={"train_text_encoder": self._trains_text_encoder})
-        network = add_network(parts, model_family, network_config, config.training.seed)
-        if config.training.gradient_checkpointing:
-            _use_checkpointing(parts, text_encoder=self._trains_text_encoder)
-        latents, embeddings = Latents(mirrored=config.dataset.flip), self._embeddings()
-        examples = yield from self._encode(examples, parts, model_family, accelerator, latents, embeddings, dtype)
-        if _anyone_wishes(accelerator, self.control.stop_requested):
-            yield Finished(stopped=True, elapsed_s=self.elapsed_s)
+        examples = examples_of(self.scan, config.dataset, subjects, prior_weight=config.loss.prior_weight)
+        try:
+            course = yield from self._prepare(examples, accelerator, dtype, state)
+        except Exception as error:
+            if not is_memory_error(error):
+                raise
+            raise no_memory_left(config) from error
+        if course is None:
+            paused = self.control.pause_requested and not self.control.stop_requested
+            yield Finished(stopped=True, paused=paused, elapsed_s=self._story.elapsed_s)
             return
-        if not examples:
-            raise UserError(
-                "None of the pictures in {folder} can be read.",
-                remedy="The messages above name each of them; save them again as PNG or JPEG.",
-                folder=config.dataset.folder,
-            )
-        plan = self._plan(examples, accelerator)
-        if state is not None and state.data_fingerprint != plan.fingerprint():
-            yield Notice(
-                level="warning",
-                message=tr("Pictures or captions changed since the run was stopped; it goes on with the new ones."),
-            )
-        parts.denoiser.to(accelerator.device)
-        parts.text_encoder.to(accelerator.device if embeddings is None else "cpu")
-        trainer = Trainer(
-            config=config,
-            family=model_family,
-            parts=parts,
-            network=network,
-            plan=plan,
-            latents=latents,
-            embeddings=embeddings,
-            optimizer=make_optimizer(network, config.optimizer, accelerator.device),
-            noise_schedule=NoiseSchedule(parts.alphas_cumprod, parts.prediction).to(accelerator.device),
-            accelerator=accelerator,
-            total_steps=self._num_steps(plan),
-        )
-        if state is not None:
-            _restore(trainer, state)
-        elif config.sampling.at_start:
-            yield from self._previews(trainer, 0)
-        yield from self._train(trainer, state.step if state else 0)
+        steps = course.events(first_step)
+        if config.output.tensorboard and accelerator.is_main_process:
+            steps = with_tensorboard(steps, self.run.tensorboard, first_step)
+        yield from steps
 
     @property
     def _trains_text_encoder(self) -> bool:
         return self.config.network.train_text_encoder and self.config.optimizer.text_encoder_learning_rate > 0
 
-    def _last_state(self) -> State | None:
-        state = load_state(self.run.state) if self.resume else None
+    def _state_to_go_on_from(self) -> Generator[Event, None, State | None]:
+        if not self.resume or self.from_step == 0:
+            return None
+        state, damaged = last_state(self.run.state, from_step=self.from_step)
+        if damaged and state is not None:
+            yield Notice(
+                level="warning",
+                message=tr(
+                    "The state of step {damaged} is damaged; the run goes on from the one before it, of step {step}.",
+                    damaged=damaged[0].step,
+                    step=state.step,
+                ),
+            )
         if state is None:
             return None
+        self.config, parts = in_parts(self.config, state.settings)
+        if parts > state.learned.chunks:
+            state = dataclasses.replace(state, learned=dataclasses.replace(state.learned, chunks=parts))
         if changed := changed_options(state.settings, self.config):
             raise UserError(
                 "The settings changed since this run was stopped: {options}.",
                 remedy="Continue with the settings in {path}, or start a new run under another name.",
+                failure="settings_changed",
                 options=", ".join(changed),
                 path=self.run.config,
             )
-        self.elapsed_s, self.started_at = state.elapsed_s, state.started_at
+        refuse_another_base(state.base, self._story.base, self.base.path)
+        self._story.elapsed_s, self._story.started_at = state.elapsed_s, state.started_at
         return state
+
+    def _rewind(self, state: State | None) -> Iterator[Event]:
+        """Make the run's record end where it goes on from. What was made later is put aside when the user went back."""
+        step = state.step if state else 0
+        save_config(self.config, self.run.config)
+        forgotten = self.run.rewind(step)
+        if not self.resume:
+            return
+        forget_after(self.run.state, step)
+        if self.from_step >= 0 and (folder := self.run.put_aside(forgotten)):
+            yield Notice(
+                message=tr(
+                    "The LoRA files that were saved after step {step} are now in {folder}.", step=step, folder=folder
+                )
+            )
 
     def _plan(self, examples: list[Example], accelerator: Accelerator) -> Plan:
         training = self.config.training
@@ -182,189 +209,113 @@ class Session:
                 ),
             )
 
-    def _embeddings(self) -> Embeddings | None:
-        """A place for cached embeddings, or None when captions or text encoder change during the run."""
-        dataset = self.config.dataset
-        changes = self._trains_text_encoder or dataset.shuffle_tags or dataset.tag_dropout
-        return None if changes else Embeddings()
+    def _prepare(
+        self, examples: list[Example], accelerator: Accelerator, dtype: torch.dtype, state: State | None
+    ) -> Generator[Event, None, Course | None]:
+        """Everything that the first step needs; None after a stop.
 
-    def _encode(
+        Raises:
+            UserError: No picture can be read, or the state does not fit.
+        """
+        config, story = self.config, self._story
+        folder = config.dataset.folder
+        learned = self._learned_before(state)
+        if config.training.gradient_checkpointing:
+            learned = dataclasses.replace(learned, checkpointing=True)
+        model_family = family(self.base.family)
+        parts = model_family.load(self.base.path, dtype)
+        use_as(parts, config.model)
+        choose_threads(parts.denoiser)
+        changes: dict[str, object] = {"train_text_encoder": self._trains_text_encoder}
+        if state is not None:
+            changes["start_from"] = Path()  # The state has what became of it, and the file may be gone.
+        network_config = config.network.model_copy(update=changes)
+        network = add_network(parts, model_family, network_config, config.training.seed)
+        encoded = yield from encode_all(
+            examples, self.base.path, model_family, parts, accelerator, dtype, config, self.control, learned
+        )
+        if _anyone_wishes(accelerator, self.control.stop_requested or self.control.pause_requested):
+            return None
+        assert encoded is not None
+        story.learned = encoded.learned
+        trained, measured = split(encoded.examples, story.held_out, folder)
+        if not trained:
+            raise UserError(
+                "None of the pictures in {folder} can be read.",
+                remedy="The messages above name each of them; save them again as PNG or JPEG.",
+                failure="pictures_damaged",
+                folder=folder,
+            )
+        if accelerator.is_main_process:
+            story.pictures = picture_identities(encoded.examples, folder, encoded.latents.contents)
+            if state is not None:
+                yield from told_changes(state.pictures, story.pictures)
+        plan = self._plan(trained, accelerator)
+        self._check_space(plan, network, len(encoded.examples), state)
+        to_device(parts.denoiser, accelerator.device)
+        text_at_hand = encoded.embeddings is None and not story.learned.text_on_cpu
+        to_device(parts.text_encoder, accelerator.device if text_at_hand else torch.device("cpu"))
+        trainer = self._trainer(model_family, parts, network, plan, encoded, accelerator)
+        if state is not None:
+            learned = story.learned
+            restore(trainer, story, state)
+            story.learned = learned
+        apply_learned(trainer, story.learned, train_text_encoder=self._trains_text_encoder)
+        return Course(
+            config=config,
+            run=self.run,
+            control=self.control,
+            trainer=trainer,
+            story=story,
+            keeper=Keeper(config=config, run=self.run, trainer=trainer, story=story),
+            previews=Previews(
+                sampling=config.sampling, run=self.run, control=self.control, trainer=trainer, story=story
+            ),
+            measured=measured,
+            trains_text_encoder=self._trains_text_encoder,
+        )
+
+    def _learned_before(self, state: State | None) -> Learned:
+        """What earlier sittings found out. Another learning rate from the user replaces what Kiln did about it."""
+        if state is None:
+            return Learned()
+        rates = {"optimizer.learning_rate", "optimizer.text_encoder_learning_rate"}
+        if rates.isdisjoint(told_options(state.settings, self.config)):
+            return state.learned
+        return dataclasses.replace(state.learned, rate_scale=1.0)
+
+    def _trainer(
         self,
-        examples: list[Example],
-        parts: Parts,
         model_family: Family,
+        parts: Parts,
+        network: Network,
+        plan: Plan,
+        encoded: Encoded,
         accelerator: Accelerator,
-        latents: Latents,
-        embeddings: Embeddings | None,
-        dtype: torch.dtype,
-    ) -> Generator[Event, None, list[Example]]:
-        """Fill latents and embeddings; returns the examples that could be read, or nothing after a stop."""
-        yield StageStarted(stage="cache", total=len(examples))
-        captions = list(dict.fromkeys(example.caption for example in examples))
-        too_long = [caption for caption in captions if _is_too_long(model_family.num_tokens(parts, caption))]
-        if too_long:
-            yield Notice(
-                level="warning",
-                message=tr(
-                    "{number} captions are longer than the text encoder reads; their ends are not learned.",
-                    number=len(too_long),
-                ),
-            )
-        device = accelerator.device
-        parts.vae.to(device)
-        # One process computes, the others then read what it kept.
-        with accelerator.main_process_first():
-            encoding = latents.encode(examples, self.base.path, model_family, parts, device)
-            usable = yield from _until_stop(encoding, self.control)
-            if embeddings is not None and not self.control.stop_requested:
-                parts.text_encoder.to(device)
-                yield from embeddings.encode(
-                    [*captions, ""], self.base.path, model_family, parts, self.config.model.clip_skip, dtype
-                )
-        parts.vae.to("cpu")
-        return usable
-
-    def _train(self, trainer: Trainer, first_step: int) -> Iterator[Event]:
-        config, accelerator = self.config, trainer.accelerator
-        per_epoch, total_steps = trainer.plan.steps_per_epoch, trainer.total_steps
-        yield StageStarted(stage="train", total=total_steps)
-        trainer.parts.denoiser.train()
-        trainer.parts.text_encoder.train(self._trains_text_encoder)
-        saved_step = first_step
-        for step, epoch, micro_batches in trainer.plan.steps(first_step):
-            if step >= total_steps:
-                break
-            began = time.monotonic()
-            result = trainer.step(step, micro_batches, stop=self.control.stop_requested)
-            self.elapsed_s += time.monotonic() - began
-            done = step + 1
-            yield StepDone(
-                step=done,
-                total_steps=total_steps,
-                epoch=epoch + 1,
-                total_epochs=config.training.epochs,
-                loss=result.loss,
-                learning_rate=result.learning_rate,
-                elapsed_s=self.elapsed_s,
-                peak_memory_bytes=peak_memory_bytes(accelerator.device),
-            )
-            # Alone, a wish made since the step is granted now; several processes must have agreed in the step.
-            stop = self.control.stop_requested if accelerator.num_processes == 1 else result.stop
-            if stop or done == total_steps:
-                yield from self._end(trainer, done, epoch + 1, stopped=done < total_steps)
-                return
-            epoch_ends = done % per_epoch == 0
-            every = config.output.save_every_n_epochs
-            save_epoch = epoch_ends and every > 0 and (epoch + 1) % every == 0
-            if save_epoch:
-                yield from self._save_lora(trainer, done, epoch + 1, per_epoch_file=True)
-            elif self.control.take_save_request():
-                yield from self._save_lora(trainer, done, epoch + 1, per_epoch_file=False)
-                save_epoch = True
-            if save_epoch or done - saved_step >= config.output.state_every_n_steps:
-                yield from self._save_state(trainer, done)
-                saved_step = done
-            every = config.sampling.every_n_steps
-            preview_now = self.control.take_sample_request() or (done % every == 0 if every else epoch_ends)
-            if preview_now and config.sampling.prompts:
-                yield from self._previews(trainer, done)
-                yield StageStarted(stage="train", total=total_steps)
-        # The state stands at the end already: what was to follow it may be missing.
-        yield from self._end(trainer, first_step, config.training.epochs, stopped=False)
-
-    def _end(self, trainer: Trainer, step: int, epoch: int, *, stopped: bool) -> Iterator[Event]:
-        yield StageStarted(stage="save")
-        yield from self._save_state(trainer, step)
-        yield from self._save_lora(trainer, step, epoch, per_epoch_file=False)
-        if not stopped:
-            yield from self._previews(trainer, step)
-        trainer.accelerator.wait_for_everyone()
-        yield Finished(output=lora_path(self.config), stopped=stopped, elapsed_s=self.elapsed_s)
-
-    def _save_lora(self, trainer: Trainer, step: int, epoch: int, *, per_epoch_file: bool) -> Iterator[Event]:
-        accelerator = trainer.accelerator
-        if not accelerator.is_main_process:
-            return
-        path = lora_path(self.config, epoch if per_epoch_file else None)
-        progress = Progress(
-            step=step,
-            epoch=epoch,
-            total_steps=trainer.total_steps,
-            batches_per_epoch=len(trainer.plan.batches(0)),
-            num_devices=accelerator.num_processes,
-            started_at=self.started_at,
-            now=time.time(),
+    ) -> Trainer:
+        return Trainer(
+            config=self.config,
+            family=model_family,
+            parts=parts,
+            network=network,
+            plan=plan,
+            latents=encoded.latents,
+            embeddings=encoded.embeddings,
+            optimizer=make_optimizer(network, self.config.optimizer, accelerator.device),
+            noise_schedule=NoiseSchedule(parts.alphas_cumprod, parts.prediction).to(accelerator.device),
+            accelerator=accelerator,
+            total_steps=self._num_steps(plan),
         )
-        metadata = lora_metadata(
-            self.config,
-            trainer.plan.examples,
-            progress,
-            v_prediction=trainer.parts.prediction == "v_prediction",
-            precision=accelerator.mixed_precision,
-        )
-        save_lora(path, trainer.network.tensors(), self.config.output.precision, metadata)
-        yield LoraSaved(path=path, step=step, epoch=epoch, size_bytes=path.stat().st_size)
 
-    def _save_state(self, trainer: Trainer, step: int) -> Iterator[Event]:
-        if not trainer.accelerator.is_main_process:
-            return
-        scaler = trainer.accelerator.scaler
-        state = State(
-            step=step,
-            settings=self.config.model_dump(mode="json"),
-            data_fingerprint=trainer.plan.fingerprint(),
-            elapsed_s=self.elapsed_s,
-            started_at=self.started_at,
-            network={name: weight.detach() for name, weight in trainer.network.named_parameters()},
-            optimizer=trainer.optimizer.state_dict(),
-            scaler=scaler.state_dict() if scaler is not None else {},
-        )
-        save_state(self.run.state, state)
-        yield StateSaved(step=step, folder=self.run.state)
+    def _check_space(self, plan: Plan, network: Network, num_pictures: int, state: State | None) -> None:
+        """Make sure that the run has room on the disk before hours are spent on it.
 
-    def _previews(self, trainer: Trainer, step: int) -> Iterator[Event]:
-        """Draw all prompts; a preview that fails is told and never ends the run."""
-        sampling, accelerator, parts = self.config.sampling, trainer.accelerator, trainer.parts
-        if not sampling.prompts or not accelerator.is_main_process:
-            return
-        yield StageStarted(stage="sample", total=len(sampling.prompts))
-        text_encoder_at = next(parts.text_encoder.parameters()).device
-        try:
-            parts.vae.to(accelerator.device)
-            parts.text_encoder.to(accelerator.device)
-            pipeline = trainer.family.pipeline(parts)
-            with evaluating(parts.denoiser, parts.text_encoder, parts.vae):
-                for index, prompt in enumerate(sampling.prompts):
-                    if self.control.stop_requested:
-                        return
-                    seed = sampling.seed + index
-                    with accelerator.autocast():
-                        (image,) = draw(pipeline, [prompt], [seed], sampling)
-                    path = self.run.sample_path(step, index)
-                    save_picture(image, path, prompt, seed)
-                    yield SampleReady(step=step, index=index, prompt=prompt, seed=seed, image=path)
-                    yield StageProgress(stage="sample", done=index + 1, total=len(sampling.prompts))
-        except Exception as error:
-            known = explain(error)
-            reason = str(known) if known else f"{type(error).__name__}: {error}"
-            yield Notice(level="warning", message=tr("A preview could not be drawn: {reason}", reason=reason))
-        finally:
-            parts.vae.to("cpu")
-            parts.text_encoder.to(text_encoder_at)
-
-
-def _until_stop(
-    encoding: Generator[Event, None, list[Example]], control: Control
-) -> Generator[Event, None, list[Example]]:
-    """Pass events on until the work is done, or a stop is wished; then nothing of it is used."""
-    while not control.stop_requested:
-        try:
-            event = next(encoding)
-        except StopIteration as done:
-            examples: list[Example] = done.value
-            return examples
-        yield event
-    return []
+        Raises:
+            UserError: It has not.
+        """
+        num_values = sum(weight.numel() for _, weight in network.named_parameters())
+        lora_bytes = num_values * _FILE_VALUE_BYTES[self.config.output.precision]
+        check_space(self.config, plan.steps_per_epoch, lora_bytes, from_step=state.step if state else 0)
 
 
 def _anyone_wishes(accelerator: Accelerator, wish: bool) -> bool:
@@ -373,23 +324,3 @@ def _anyone_wishes(accelerator: Accelerator, wish: bool) -> bool:
         return wish
     wishes: Any = accelerator.reduce(torch.tensor(float(wish), device=accelerator.device), "sum")
     return bool(wishes > 0)
-
-
-def _restore(trainer: Trainer, state: State) -> None:
-    trainer.network.load_tensors(state.network)
-    restore_optimizer(trainer.optimizer, state.optimizer)
-    if trainer.accelerator.scaler is not None and state.scaler:
-        trainer.accelerator.scaler.load_state_dict(state.scaler)
-
-
-def _use_checkpointing(parts: Parts, *, text_encoder: bool) -> None:
-    denoiser: Any = parts.denoiser
-    denoiser.enable_gradient_checkpointing()
-    if text_encoder:
-        encoder: Any = parts.text_encoder
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
-
-
-def _is_too_long(length: tuple[int, int]) -> bool:
-    num_tokens, most = length
-    return num_tokens > most

@@ -56,12 +56,16 @@ class Bench:
         from PySide6.QtWidgets import QApplication
 
         from app import theme
+        from app.__main__ import SWITCH_S
+        from app.background import Collector
         from app.fit_plans import FitPlans
         from app.project import Project
         from app.widgets.image_grid import ImageGrid
         from app.widgets.thumbnails import ThumbnailLoader, prepare_reading
 
+        sys.setswitchinterval(SWITCH_S)  # Threads and garbage as in the window that people use.
         self._app = QApplication([])
+        self._collector = Collector(self._app)
         theme.apply(self._app, "light")
         prepare_reading()
         self._number = number

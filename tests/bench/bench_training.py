@@ -72,6 +72,7 @@ def kiln_step(unet: Any, latents: Any, embeds: Any) -> Callable[[], float]:
     from diffusers import DDPMScheduler
 
     from core.config import NetworkConfig, TrainConfig
+    from core.dataset.fitting import plan_fit
     from core.dataset.records import ImageRecord
     from core.families.base import Parts
     from core.families.sd1 import FAMILY
@@ -91,9 +92,9 @@ def kiln_step(unet: Any, latents: Any, embeds: Any) -> Callable[[], float]:
     network = add_network(parts, FAMILY, config.network, 0)
     size = (latents.shape[3] * 8, latents.shape[2] * 8)
     record = ImageRecord(path=Path("a.png"), size_px=size, caption_path=Path("a.txt"))
-    plan = Plan([Example(record=record, size_px=size, repeats=1, caption="a")], 1, 1, 0)
-    cached, text = Latents(mirrored=False), Embeddings()
-    cached._tensors[0, False] = latents[0]
+    plan = Plan([Example(record=record, plan=plan_fit(size, size), repeats=1, caption="a")], 1, 1, 0)
+    cached, text = Latents(config.dataset), Embeddings()
+    cached._tensors[record.path, plan.examples[0].plan, False] = latents[0]
     text._tensors["a"] = {"prompt_embeds": embeds[0]}
     trainer = Trainer(
         config=config,

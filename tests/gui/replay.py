@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.control import Command
 from core.events import (
+    BestEpoch,
     Event,
     Failed,
     Finished,
@@ -22,6 +23,8 @@ from core.events import (
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 RECORDED = DATA / "starter_60_steps.jsonl"
+STORY = DATA / "starter_story.jsonl"
+"""The same run in three epochs with held-out pictures, norms, a rescue from full memory and a proposed epoch."""
 
 
 def recorded_events(recording: Path = RECORDED, run_folder: Path | None = None) -> list[Event]:
@@ -41,6 +44,8 @@ def _placed(event: Event, recording: Path, run_folder: Path | None) -> Event:
         return replace(event, folder=run_folder / "state")
     if isinstance(event, LoraSaved):
         return replace(event, path=run_folder.parent.parent / event.path.name)
+    if isinstance(event, BestEpoch) and event.path:
+        return replace(event, path=run_folder.parent.parent / event.path.name)
     if isinstance(event, Finished) and event.output:
         return replace(event, output=run_folder.parent.parent / event.output.name)
     return event
@@ -49,7 +54,8 @@ def _placed(event: Event, recording: Path, run_folder: Path | None) -> Event:
 class ReplayRun:
     """Repeats a recording at once, or up to a step, where it waits to be told what to do.
 
-    `stop` ends it as a real run ends, `kill` as a killed one; `go_on` lets it run to its end. `sent` keeps all wishes.
+    `stop` and `pause` end it as a real run ends, `kill` as a killed one; `go_on` lets it run to its end. `sent` keeps
+    all wishes.
     """
 
     def __init__(
@@ -69,13 +75,16 @@ class ReplayRun:
                 if self.killed:
                     yield Failed(message="The run was stopped at once, as asked.", remedy="Continue it.")
                     return
+                if "pause" in self.sent:
+                    yield Finished(stopped=True, paused=True, elapsed_s=event.elapsed_s)
+                    return
                 if "stop" in self.sent:
                     yield Finished(output=Path("replay.safetensors"), stopped=True, elapsed_s=event.elapsed_s)
                     return
 
     def send(self, command: Command) -> None:
         self.sent.append(command)
-        if command == "stop":
+        if command in ("stop", "pause"):
             self._wake.set()
 
     def kill(self) -> None:

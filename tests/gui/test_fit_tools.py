@@ -34,7 +34,7 @@ from core.jobs import Job, PrepareJob
 from core.runner import LocalRun
 from core.text import set_language
 from core.training.data import Example
-from core.training.encoding import pixels_of
+from core.training.pixels import pixels_of
 from tests import pictures
 
 LEFT = Qt.MouseButton.LeftButton

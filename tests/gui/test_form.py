@@ -22,8 +22,9 @@ from app.editors import (
     number_text,
     path_of,
 )
-from app.form import TWO_COLUMNS_PX, Form
+from app.form import Form
 from app.widgets.base_model_picker import BaseModelEditor
+from app.widgets.params_columns import TWO_COLUMNS_PX
 from core import text
 from core.config import TrainConfig, field_specs, with_values
 
@@ -47,7 +48,7 @@ class Holder:
         self.form.show_config(self.config)
 
     def input(self, key: str) -> Any:
-        return self.form.rows[key].editor.input()
+        return self.form.row(key).editor.input()
 
     def type(self, qtbot: QtBot, key: str, typed: str) -> None:
         field = self.input(key)
@@ -76,10 +77,10 @@ def test_every_option_has_a_row_with_the_editor_of_its_kind(holder: Holder) -> N
         "choice": ChoiceEditor,
         "path": PathEditor,
     }
-    assert set(holder.form.rows) == {spec.key for spec in field_specs()}
+    assert set(holder.form.specs) == {spec.key for spec in field_specs()}
     for spec in field_specs():
         wanted = BaseModelEditor if spec.widget == "model" else kinds[spec.kind]
-        assert type(holder.form.rows[spec.key].editor) is wanted, spec.key
+        assert type(holder.form.row(spec.key).editor) is wanted, spec.key
 
 
 @pytest.mark.parametrize(
@@ -132,12 +133,11 @@ def test_wrong_text_says_what_is_allowed_and_keeps_the_config(
     qtbot: QtBot, holder: Holder, key: str, typed: str, allowed: str
 ) -> None:
     before = holder.config
-    row = holder.form.rows[key]
+    row = holder.form.row(key)
     with qtbot.waitSignal(holder.form.problems_changed):
         row.entered.emit(typed)
     assert holder.config == before
-    assert allowed in row.message.text()
-    assert not row.message.isHidden()
+    assert allowed in row.problem
     assert row.editor.input().property("state") == "error"
     assert list(holder.form.problems) == [key]
 
@@ -148,7 +148,7 @@ def test_wrong_text_stays_until_it_is_right_or_reset(qtbot: QtBot, holder: Holde
     holder.change({"training.seed": 7})
     spin: NumberSpin = holder.input("network.rank")
     assert spin.text() == "9999"
-    holder.form.rows["network.rank"].reset_button.click()
+    holder.form.row("network.rank").reset_button.click()
     assert spin.text() == "16"
     assert holder.config.network.rank == 16
     assert holder.form.problems == {}
@@ -163,12 +163,12 @@ def test_a_number_is_not_rewritten_while_it_is_typed(qtbot: QtBot, holder: Holde
 
 
 def test_reset_button_only_where_something_changed(qtbot: QtBot, holder: Holder) -> None:
-    row = holder.form.rows["network.rank"]
-    assert row.reset_button.isHidden()
+    row = holder.form.row("network.rank")
+    assert not row.reset_button.isEnabled()
     holder.change({"network.rank": 8})
-    assert not row.reset_button.isHidden()
+    assert row.reset_button.isEnabled()
     row.reset_button.click()
-    assert row.reset_button.isHidden()
+    assert not row.reset_button.isEnabled()
     assert holder.config.network.rank == 16
 
 
@@ -194,7 +194,7 @@ def test_advanced_options_wait_for_the_switch_or_a_search(holder: Holder) -> Non
     assert "optimizer.beta1" in holder.form.shown_keys()
     holder.form.search("")
     holder.form.show_advanced(True)
-    assert holder.form.shown_keys() == [spec.key for spec in field_specs()]
+    assert set(holder.form.shown_keys()) == {spec.key for spec in field_specs()}
 
 
 def test_two_columns_when_wide(qtbot: QtBot, holder: Holder) -> None:
@@ -289,7 +289,7 @@ def test_numbers_and_paths_as_people_write_them() -> None:
 def test_changing_the_language_changes_titles_and_keeps_values(holder: Holder) -> None:
     text.set_language("zh")
     holder.form.retranslate()
-    row = holder.form.rows["optimizer.learning_rate"]
+    row = holder.form.row("optimizer.learning_rate")
     assert row.title.text() == "学习率"
     combo: QComboBox = holder.input("schedule.name")
     assert combo.currentText() == "余弦"

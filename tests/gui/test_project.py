@@ -17,6 +17,7 @@ from core.dataset.caption_edits import Written, intend
 from core.dataset.caption_journal import begin_journal, journals
 from core.dataset.edits import UNTOUCHED, Concept, Crop, PictureEdits, dataset_file_of, load_dataset
 from core.dataset.scan import scan_folder, scan_job
+from core.paths import user_data_folder
 from tests import pictures as made
 
 OUT = PictureEdits(excluded=True)
@@ -54,6 +55,18 @@ def reopened(qtbot: QtBot, project: Project) -> Project:
     with qtbot.waitSignal(again.records_changed):
         again.reopen()
     return again
+
+
+def test_settings_that_nothing_has_changed_are_not_written_again(project: Project) -> None:
+    project.save()
+    store = user_data_folder() / "project.json"
+    first = store.stat().st_ino, store.stat().st_mtime_ns
+    project.save()
+    assert (store.stat().st_ino, store.stat().st_mtime_ns) == first
+    project.change({"training.epochs": project.config.training.epochs + 1})
+    project.save()
+    assert (store.stat().st_ino, store.stat().st_mtime_ns) != first
+    assert Project().config == project.config
 
 
 def test_decisions_are_found_again_and_named_for_the_jobs(qtbot: QtBot, opened: Project, folder: Path) -> None:

@@ -274,7 +274,9 @@ def training(window: MainWindow) -> SimpleNamespace:
     asked: list[str] = []
     made = SimpleNamespace(is_running=True, asked=asked)
     made.request_stop = lambda: asked.append("stop")
+    made.request_pause = lambda: asked.append("pause")
     made.force_stop = lambda: asked.append("force")
+    made.shut_down = lambda: asked.append("shut down")
     window.training = made
     yield made
     made.is_running = False
@@ -301,7 +303,7 @@ def test_closing_during_a_run_asks_and_keeps_running(window: MainWindow, trainin
     assert training.asked == []
 
 
-@pytest.mark.parametrize("wish", ["stop", "force"])
+@pytest.mark.parametrize("wish", ["stop", "pause", "force"])
 def test_closing_waits_for_the_run_to_end(
     qtbot: QtBot, window: MainWindow, training: SimpleNamespace, wish: str
 ) -> None:

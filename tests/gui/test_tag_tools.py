@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from app import theme
 from app.caption_changes import CaptionChanges
+from app.dataset_reading import positions_of
 from app.project import Project
 from app.scopes import Scopes
 from app.settings import Settings
@@ -618,7 +619,8 @@ def test_ten_thousand_captions(qtbot: QtBot, panel: TagsPanel, bulk: BulkEdit, o
         )
         for number in range(10_000)
     )
-    opened._set_scan(Scan(folder=opened.folder, records=records))
+    scan = Scan(folder=opened.folder, records=records)
+    opened._set_scan(scan, positions_of(scan))
     opened.records_changed.emit()
     qtbot.waitUntil(lambda: panel.model.rowCount() == 3000, timeout=20000)
     assert panel.scope_bar.buttons["all"].text() == "All 10000"

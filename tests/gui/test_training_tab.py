@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,68 +19,16 @@ from app.project import Project
 from app.run_record import RunRecord
 from app.settings import Settings
 from app.speed import remembered_duration_s
-from app.tabs.training import TrainingTab
-from app.widgets.loss_plot import LossPlot
+from app.widgets.curve_parts import PEAK_BINS, SMOOTH_POINTS
+from app.widgets.curve_plot import CurvePlot
 from app.widgets.sample_strip import SampleStrip
+from app.widgets.thumbnails import ThumbnailLoader
 from core import text
-from core.config import TrainConfig, with_values
+from core.config import TrainConfig
 from core.events import Event, Failed, Finished, JobStarted, SampleReady, StepDone, to_line
-from core.jobs import Job, TrainJob
-from core.run_folder import RunFolder
+from core.jobs import TrainJob
 from tests.gui.replay import ReplayRun, recorded_events
-
-
-class Stage:
-    """The page, and the run that its next start gets."""
-
-    def __init__(self, qtbot: QtBot, project: Project, settings: Settings, output: Path) -> None:
-        self.qtbot = qtbot
-        self.project = project
-        self.settings = settings
-        self.output = output
-        self.folder = RunFolder(output / "runs" / "mika")
-        self.jobs: list[Job] = []
-        self.run = ReplayRun(run_folder=self.folder.path)
-        project.change({"output.folder": output, "output.name": "mika", "sampling.prompts": ("mika", "mika, night")})
-        self.tab = TrainingTab(project, settings, self._make_run)
-        qtbot.addWidget(self.tab, before_close_func=self._end)
-        self.tab.resize(1104, 776)
-        with qtbot.waitExposed(self.tab):
-            self.tab.show()
-
-    def _make_run(self, job: Job) -> ReplayRun:
-        self.jobs.append(job)
-        return self.run
-
-    def _end(self, tab: TrainingTab) -> None:
-        if tab.is_running:
-            self.wait_for_end(tab.force_stop)
-
-    def start_and_finish(self) -> None:
-        with self.qtbot.waitSignal(self.tab.running_changed, check_params_cb=lambda running: not running):
-            self.tab.start()
-
-    def start_and_hold(self, step: int) -> None:
-        self.run = ReplayRun(hold_after=step, run_folder=self.folder.path)
-        self.tab.start()
-        self.qtbot.waitUntil(lambda: self.tab.view.record.step == step)
-
-    def wait_for_end(self, act: Callable[[], object]) -> None:
-        with self.qtbot.waitSignal(self.tab.running_changed, check_params_cb=lambda running: not running):
-            act()
-
-    def keep(self, events: list[Event], *, name: str = "mika", state: bool = False, lora: bool = False) -> RunFolder:
-        """Put a run of before on disk."""
-        config = with_values(self.project.config, {"output.name": name})
-        folder = RunFolder.of(config)
-        folder.create(config)
-        folder.events.write_text("".join(to_line(event) + "\n" for event in events), encoding="utf-8")
-        if state:
-            folder.state.mkdir()
-            (folder.state / "state.pt").write_bytes(b"x")
-        if lora:
-            (self.output / f"{name}.safetensors").write_bytes(b"x" * 2048)
-        return folder
+from tests.gui.training_stage import Stage
 
 
 @pytest.fixture
@@ -127,16 +76,14 @@ def test_gallery_fills_and_opens_large(stage: Stage) -> None:
     stage.start_and_finish()
     gallery, viewer = stage.tab.view.gallery, stage.tab.view.viewer
     assert gallery.num_pictures == 8
-    stage.qtbot.waitUntil(lambda: gallery.num_loaded >= 4)
+    stage.qtbot.waitUntil(lambda: not gallery._loader.is_busy and len(gallery._loader.cache) >= 4)
     place = gallery.cell_rect(60, 1)
     assert gallery.viewport().rect().contains(place)  # the newest is in view
     stage.qtbot.mouseClick(gallery.viewport(), Qt.MouseButton.LeftButton, pos=place.center())
     assert viewer.isVisible()
     assert viewer.step == 60
-    assert viewer.right.title.text() == "Step 60"
-    viewer.compare.click()
-    assert viewer.left.isVisible()
-    assert viewer.left.title.text() == "Before training"
+    assert viewer.after.title.text() == "B · Epoch 2"
+    assert viewer.before.title.text() == "A · Without LoRA"
     stage.qtbot.keyClick(viewer, Qt.Key.Key_Left)
     assert viewer.step == 40
     stage.qtbot.keyClick(viewer, Qt.Key.Key_Up)
@@ -168,6 +115,8 @@ def test_the_stop_button_says_that_it_is_stopping(stage: Stage) -> None:
 def test_force_stop_asks_once_and_reaches_the_run(stage: Stage) -> None:
     stage.start_and_hold(40)
     header = stage.tab.view.header
+    assert header.force_button.isHidden()  # until the run was asked to end
+    header.set_phase("stopping")
     header.force_button.click()
     assert not stage.run.killed
     assert "It can continue from step 38" in header.question_text.text()
@@ -186,7 +135,7 @@ def test_an_asked_force_stop_is_no_failure(stage: Stage) -> None:
     assert view.outcome.heading.text() == "Stopped at step 40 of 60."
     assert view.header.stage.text().startswith("Stopped at once")
     texts = [made.text() for made in view.outcome.actions_shown]
-    assert texts == ["Continue from step 38"]  # No file, so no folder to open.
+    assert texts == ["Continue from step 38", "Continue with changes…"]  # No file, so no folder to open.
     stage.settings.set_language("zh")
     assert not any(letter.isascii() and letter.isalpha() for letter in view.outcome.heading.text())
 
@@ -233,7 +182,7 @@ def test_a_run_that_ended_promises_no_previews(stage: Stage) -> None:
     stage.start_and_hold(20)
     view = stage.tab.view
     assert view.gallery.empty_text.startswith("Previews appear here")
-    assert not view.header.sample_button.toolTip()
+    assert view.header.sample_button.toolTip() == "Draws the previews at this step"
     stage.wait_for_end(stage.run.go_on)
     assert view.gallery.empty_text == "No previews were drawn."
 
@@ -265,6 +214,7 @@ def test_notices_are_listed(stage: Stage) -> None:
 def test_the_result_card_has_file_and_size(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    stage.output.mkdir()
     stage.start_and_finish()
     card = stage.tab.view.outcome
     assert card.heading.text() == "The LoRA is ready."
@@ -334,15 +284,17 @@ def test_the_curve_goes_on_where_a_continued_run_goes_on(stage: Stage) -> None:
     stage.tab.open_run(stage.folder)
     assert stage.tab.view.plot.num_points == len(steps_before)
     stage.wait_for_end(lambda: stage.tab.continue_run(stage.folder))
-    assert stage.tab.view.record.steps == list(range(1, 61))
+    assert list(stage.tab.view.record.steps) == list(range(1, 61))
 
 
 def test_a_recorded_run_opens_again(stage: Stage) -> None:
     stage.keep(recorded_events(run_folder=stage.folder.path), lora=True)
     stage.tab.resize(824, 592)
-    stage.tab.refresh_runs()
-    assert [row.run.name for row in stage.tab.runs.rows] == ["mika"]
-    stage.qtbot.mouseClick(stage.tab.runs.rows[0], Qt.MouseButton.LeftButton)
+    stage.tab.show_start("history")
+    runs = stage.tab.page.history.list
+    stage.qtbot.waitUntil(lambda: [run.name for run in runs.runs.runs] == ["mika"])
+    runs.choose(runs.runs.runs[0])
+    stage.qtbot.keyClick(runs, Qt.Key.Key_Return)
     view = stage.tab.view
     assert stage.tab.shows_run
     assert view.plot.num_points == 60
@@ -364,16 +316,16 @@ def test_a_moved_run_still_shows_its_previews(stage: Stage, tmp_path: Path) -> N
     lost = [replace(e, image=Path("/gone") / e.image.name) if e.kind == "sample_ready" else e for e in events]
     folder.events.write_text("".join(to_line(event) + "\n" for event in lost), encoding="utf-8")
     stage.tab.open_run(folder)
-    gallery = stage.tab.view.gallery
-    stage.qtbot.waitUntil(lambda: gallery.num_loaded >= 4)
-    assert not any(pixmap.isNull() for pixmap in gallery._pixmaps.values())
+    loader = stage.tab.view.loader
+    stage.qtbot.waitUntil(lambda: not loader.is_busy and len(loader.cache) >= 4)
+    assert not any(pixmap.isNull() for pixmap in loader.cache._pixmaps.values())
 
 
 def test_a_run_killed_with_the_window_is_offered_to_go_on(stage: Stage) -> None:
     stage.keep(recorded_events(run_folder=stage.folder.path)[:60], state=True)
     stage.tab.refresh_runs()
-    card = stage.tab.question
-    assert card.isVisible()
+    card = stage.tab.page.question
+    stage.qtbot.waitUntil(card.isVisible)
     assert "mika was interrupted at step" in card.heading.text()
     stage.wait_for_end(card.action("Continue").click)
     assert isinstance(stage.jobs[0], TrainJob)
@@ -384,7 +336,7 @@ def test_starting_over_an_unfinished_run_asks(stage: Stage) -> None:
     stage.keep(recorded_events(run_folder=stage.folder.path)[:60], state=True)
     stage.project.change({"network.rank": 5})
     stage.tab.start()
-    card = stage.tab.question
+    card = stage.tab.page.question
     assert stage.jobs == []
     assert "mika exists already and stopped at step" in card.heading.text()
     assert [button.text() for button in card.actions_shown] == ["Continue", "Start a new one as mika-2", "Cancel"]
@@ -398,9 +350,9 @@ def test_starting_over_an_unfinished_run_asks(stage: Stage) -> None:
 def test_cancel_starts_nothing(stage: Stage) -> None:
     stage.keep([Finished()], lora=True)
     stage.tab.start()
-    assert stage.tab.question.heading.text() == "There is already a LoRA named mika."
-    stage.tab.question.action("Cancel").click()
-    assert stage.tab.question.isHidden()
+    assert stage.tab.page.question.heading.text() == "There is already a LoRA named mika."
+    stage.tab.page.question.action("Cancel").click()
+    assert stage.tab.page.question.isHidden()
     assert stage.jobs == []
 
 
@@ -408,7 +360,7 @@ def test_a_new_name_takes_the_question_away(stage: Stage) -> None:
     stage.keep([Finished()], lora=True)
     stage.tab.start()
     stage.project.change({"output.name": "other"})
-    assert stage.tab.question.isHidden()
+    assert stage.tab.page.question.isHidden()
     stage.start_and_finish()
     assert stage.tab.view.plot.num_points == 60
 
@@ -479,19 +431,26 @@ def long_run(steps: int) -> list[Event]:
     ]
 
 
-def test_ten_thousand_steps_are_thinned(qtbot: QtBot) -> None:
-    plot = LossPlot()
+def test_a_hundred_thousand_steps_are_thinned(qtbot: QtBot) -> None:
+    plot = CurvePlot()
     qtbot.addWidget(plot)
     plot.resize(600, 400)
-    plot.show_record(RunRecord.of(long_run(10_000)))
+    plot.show_record(RunRecord.of(long_run(100_000)))
     with qtbot.waitExposed(plot):
         plot.show()
     plot.redraw()
-    assert plot.num_points == 10_000
-    assert len(plot._smooth.getData()[0]) <= 400
-    assert plot._smooth.getData()[0][-1] == 10_000
+    assert plot.num_points == 100_000
+    steps, losses = plot._raw.getOriginalDataset()
+    assert len(steps) <= 2 * PEAK_BINS + 200
+    assert (steps[-1], losses.max(), losses.min()) == (100_000, pytest.approx(0.22), pytest.approx(0.1))
     assert not plot._raw.opts["antialias"]
-    assert len(plot._raw.getOriginalDataset()[0]) == 9_999  # the step without a number is left out
+    smooth = plot._line.getOriginalDataset()[0]
+    assert len(smooth) <= SMOOTH_POINTS
+    assert smooth[-1] == 100_000
+    plot.touch()
+    began = time.perf_counter()
+    plot.redraw()
+    assert time.perf_counter() - began < 0.15  # some 10 ms where nothing else runs
 
 
 def test_nothing_is_drawn_while_nobody_looks(stage: Stage) -> None:
@@ -501,22 +460,23 @@ def test_nothing_is_drawn_while_nobody_looks(stage: Stage) -> None:
     assert not stage.tab.view.plot._timer.isActive()
     assert not stage.tab.view._timer.isActive()
     stage.tab.show()
-    assert stage.tab.view.plot._raw.getData()[0][-1] == 60
+    assert stage.tab.view.plot._raw.getOriginalDataset()[0][-1] == 60
 
 
 def test_only_pictures_in_view_are_read(qtbot: QtBot) -> None:
     sample = next(event for event in recorded_events() if event.kind == "sample_ready")
-    strip = SampleStrip()
-    qtbot.addWidget(strip)
+    loader = ThumbnailLoader(num_threads=1)
+    strip = SampleStrip(loader)
+    qtbot.addWidget(strip, before_close_func=lambda _strip: loader.shut_down())
     strip.resize(400, 200)
     strip.show_record(
         RunRecord.of([replace(sample, step=number, image=sample.image.with_stem(str(number))) for number in range(100)])
     )
     with qtbot.waitExposed(strip):
         strip.show()
-    qtbot.waitUntil(lambda: strip.num_loaded >= 2)
+    qtbot.waitUntil(lambda: not loader.is_busy and len(loader.cache) >= 2)
     assert strip.num_pictures == 100
-    assert strip.num_loaded < 10
+    assert len(loader.cache) < 10
     assert strip.viewport().rect().contains(strip.cell_rect(99, 0).center() - QPoint(1, 0))
 
 
@@ -545,6 +505,7 @@ def test_nothing_is_cut_off(
     stage.qtbot.waitUntil(lambda: clipped(stage.tab) == [])
     stage.project.change({"output.name": "other"})
     stage.start_and_hold(37)
+    stage.tab.view.header.set_phase("stopping")
     stage.tab.view.header.force_button.click()
     stage.tab.view.folds.set_open("notices", True)
     stage.qtbot.waitUntil(lambda: clipped(stage.tab) == [])

@@ -58,13 +58,16 @@ def test_left_out_and_cropped_pictures_count_as_decided(make_config: MakeConfig,
 def test_padding_is_not_learned(make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the VAE seeing black or white edges the loss where the picture is stays the only one that counts."""
     from core.training import loop
+    from core.training.objective import Counted
 
     seen: list[torch.Tensor | None] = []
     real = loop.per_sample_loss
 
-    def spy(prediction: torch.Tensor, target: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
+    def spy(
+        prediction: torch.Tensor, target: torch.Tensor, masks: torch.Tensor | None, counted: Counted
+    ) -> torch.Tensor:
         seen.append(masks)
-        return real(prediction, target, masks)
+        return real(prediction, target, masks, counted)
 
     monkeypatch.setattr(loop, "per_sample_loss", spy)
     config = make_config(dataset__fit="pad", dataset__edge="white", training__epochs=1, output__name="pad")

@@ -48,7 +48,7 @@ def test_a_plain_pipeline_takes_every_key_and_draws_what_kiln_draws(trained: Tra
     add_from_file(parts, FAMILY, load_lora(path))
     latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        conditioning = FAMILY.encode_captions(parts, ["miru, 1girl, ball 1"], 1)
+        conditioning = FAMILY.encode_captions(parts, ["miru, 1girl, ball 1"])
         ours = FAMILY.predict(parts, latents, torch.tensor([400]), conditioning)
         embeds = pipeline.encode_prompt("miru, 1girl, ball 1", "cpu", 1, False)[0]
         theirs = pipeline.unet(latents, torch.tensor([400]), encoder_hidden_states=embeds).sample

@@ -86,6 +86,16 @@ def test_starter_is_understood_as_a_setting_too() -> None:
     assert job.config.model.base == STARTER_MODEL
 
 
+def test_resume_goes_back_to_a_step(tmp_path: Path) -> None:
+    config = with_values(TrainConfig(), {"output.folder": tmp_path / "out"})
+    RunFolder.of(config).create(config)
+    job = job_of("resume", str(tmp_path / "out"), "--from-step", "120")
+    assert isinstance(job, TrainJob)
+    assert (job.resume, job.from_step) == (True, 120)
+    with pytest.raises(cli.WrongUseError, match="from_step cannot be -2"):
+        job_of("resume", str(tmp_path / "out"), "--from-step", "-2")
+
+
 def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
     prepare = job_of("prepare", str(tmp_path), "--export", str(tmp_path / "out"), "--size", "768", "--fit", "smart")
     assert isinstance(prepare, PrepareJob)

@@ -12,6 +12,8 @@ import pytest
 from core.console import Reporter, duration
 from core.errors import UserError
 from core.events import (
+    Adapted,
+    BestEpoch,
     CaptionsPlanned,
     DownloadProgress,
     Event,
@@ -24,6 +26,7 @@ from core.events import (
     StageProgress,
     StageStarted,
     StepDone,
+    Validated,
     from_line,
 )
 from core.jobs import failure
@@ -130,6 +133,19 @@ def test_sentences_leave_the_bar_and_stand_on_their_own(at_terminal: Say, tmp_pa
         f"✓ {tmp_path / 'a.safetensors'} (2.5 MB)",
         f"✓ Stopped, work saved (3:07) {tmp_path}",
     ]
+
+
+def test_a_run_tells_what_it_measured_what_it_changed_and_which_epoch_is_best(at_terminal: Say) -> None:
+    shown = at_terminal(
+        Validated(step=8, epoch=2, loss=0.12345, num_pictures=2),
+        Adapted(step=8, cause="memory", message="Kiln goes on with less memory."),
+        BestEpoch(epoch=2, step=8, path=Path("/out/a-000002.safetensors"), reason="It fell."),
+        Finished(stopped=True, paused=True, elapsed_s=3.0),
+    )
+    assert "held-out loss 0.1235 after epoch 2" in shown or "held-out loss 0.1234 after epoch 2" in shown
+    assert "! Kiln goes on with less memory." in shown
+    assert "Best epoch: 2 (a-000002.safetensors). It fell." in shown
+    assert "Paused (3 s)" in shown
 
 
 def test_captions_that_change_and_what_becomes_of_all(at_terminal: Say, tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def test_no_file_is_no_problem(tmp_path: Path) -> None:
         ("长发，\n蓝眼", "长发， 蓝眼"),
         ("a\u200b\ufeff, b\x00\x07", "a, b"),
         ("👩\u200d🎨, ^_^", "👩\u200d🎨, ^_^"),
+        (" \n长发, 1girl\r\n", "长发, 1girl"),
+        ("a\u00a0b", "a b"),
+        ("\n\u200ba, b\n", "a, b"),
+        ("a\x1cb", "a, b"),
+        ("\n \n", ""),
     ],
 )
 def test_whitespace_and_lines(raw: str, clean: str) -> None:

@@ -97,7 +97,12 @@ def test_unchanged_pictures_are_not_opened_again(tmp_path: Path, monkeypatch: py
     first = scan_folder(tmp_path)
     opened: list[str] = []
     real = scanning.images.picture_size
-    monkeypatch.setattr(scanning.images, "picture_size", lambda path: (opened.append(path.name), real(path))[1])
+
+    def noted(path: str, **others: bool) -> tuple[int, int]:
+        opened.append(Path(path).name)
+        return real(path, **others)
+
+    monkeypatch.setattr(scanning.images, "picture_size", noted)
     known = {record.path: record for record in first.records}
     assert scan_dataset(Dataset.of_folder(tmp_path), known=known) == first and opened == []
     pictures.save(tmp_path / "p01.png", pictures.scene((48, 32)))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.config import DatasetConfig
 from core.dataset.edits import Crop, Fit, PictureEdits, Turn
 from core.dataset.fitting import (
     FitOptions,
@@ -188,3 +189,33 @@ def test_odd_sizes_come_out_whole(size: tuple[int, int]) -> None:
     for fit in ("buckets", "smart", "crop", "pad"):
         plan = plan_of(size, FitOptions(resolution=64, bucket_step=16, fit=fit), subject=(0, 0, 1, 1))
         assert fit_image(picture, plan).size == plan.target_px
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((300, 200), (256, 192)),  # Smaller than the resolution: its own size on the grid.
+        ((600, 400), (576, 384)),
+        ((2000, 1000), (640, 320)),  # Large enough: the bucket as ever.
+        ((40, 30), (64, 64)),  # One step at the least.
+        ((1000, 100), (192, 64)),  # No longer than the longest shape.
+    ],
+)
+def test_small_pictures_are_not_enlarged_when_asked(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    plain, own = plan_of(size, FitOptions()), plan_of(size, FitOptions(no_upscale=True))
+    assert own.target_px == expected
+    assert own.is_upscaled is (size == (40, 30))
+    assert own == plain or plain.is_upscaled
+    assert FitOptions.of(DatasetConfig(no_upscale=True)).no_upscale
+
+
+def test_a_box_moves_within_the_picture_or_the_part_that_may_be_shown() -> None:
+    plan = plan_of((200, 100), FitOptions(fit="crop"))
+    assert plan.box == (50, 0, 150, 100)
+    assert plan.moved((0.0, 0.7)).box == (0, 0, 100, 100)
+    assert plan.moved((1.0, 0.0)).box == (100, 0, 200, 100)
+    assert plan.moved((0.5, 0.5)) == plan
+    crop = PictureEdits(crops=(Crop(box=(20, 0, 180, 100)),))
+    assert plan_of((200, 100), FitOptions(fit="crop"), edits=crop).moved((0.0, 0.0)).box == (20, 0, 120, 100)
+    padded = plan_of((200, 100), FitOptions(fit="pad"))
+    assert padded.moved((0.0, 0.0)) == padded

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.dataset import images as opening
 from core.dataset.headers import exif_orientation
 from core.dataset.images import check_pixels, load_image, open_image, picture_size
 from core.dataset.records import ImageRecord
@@ -96,6 +97,17 @@ def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(open_image(path)), np.asarray(pictures.scene()))
 
 
+def test_ordinary_headers_need_no_pillow_however_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = pictures.save(tmp_path / "long.jpg", comment=b"x" * 60_000)
+    paths = [long, *(pictures.save(tmp_path / name) for name in ("a.png", "a.jpg", "a.webp"))]
+
+    def refuse() -> None:
+        raise AssertionError("Pillow was asked")
+
+    monkeypatch.setattr(opening, "_pillow", refuse)
+    assert [picture_size(str(path), is_file=True) for path in paths] == [(96, 64)] * 4
+
+
 @pytest.mark.parametrize("name", pictures.BAD_HEADER)
 def test_a_bad_header_is_told_at_once(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -158,7 +170,7 @@ def test_what_the_disk_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(UserError, match=r"a\.png may not be read"):
         open_image(path)
 

@@ -51,6 +51,7 @@ def test_named_folders_are_understood_as_they_are(tmp_path: Path) -> None:
         (str(Path("10_miru fox/a.png")), 10, "miru fox"),
         (str(Path("10_miru fox/b.png")), 10, "miru fox"),
     ]
+    assert scan.folders == tuple(tmp_path / name for name in (".", "2_", "3_style_x", "10_miru fox"))
     assert pictures.contents(tmp_path) == before
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +15,23 @@ import torch
 from core.cache import DiskCache, content_hash, key_of
 from core.config import TrainConfig, with_values
 from core.errors import UserError
-from core.events import Failed, Finished, JobStarted, Notice, StepDone
+from core.events import Failed, Finished, JobStarted, LoraSaved, Notice, SampleReady, StepDone
 from core.files import remove_left_overs, replacing, write_text
 from core.locks import is_running, only_run
-from core.run_folder import RunFolder, lora_path, state_file
-from core.training.state import State, changed_options, load_state, save_state
+from core.run_folder import RunFolder, lora_files, lora_path, state_files, state_path
+from core.runner import worker_environment
+from core.training.state import (
+    Learned,
+    Measure,
+    State,
+    changed_options,
+    forget_after,
+    keep_newest,
+    last_state,
+    load_state,
+    save_state,
+    told_options,
+)
 
 
 def step_done(step: int) -> StepDone:
@@ -90,6 +105,60 @@ def test_rewinding_forgets_later_steps_and_how_it_ended(config: TrainConfig) -> 
     assert run.recorded() == [step_done(1), step_done(2)]
 
 
+def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    run.mend()
+    run.record(step_done(1))
+    with run.events.open("a") as file:
+        file.write('{"kind": "step_done", "st')
+    run.mend()
+    run.record(step_done(2))
+    assert run.recorded() == [step_done(1), step_done(2)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
+def test_an_event_that_a_full_disk_takes_half_of_is_taken_away_again(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    run.record(step_done(1))
+    size = run.events.stat().st_size
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from core.events import Notice\n"
+        "from core.run_folder import RunFolder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 20}, resource.RLIM_INFINITY))\n"
+        "RunFolder(Path(sys.argv[1])).record(Notice(message='a'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.path)], env=worker_environment(), capture_output=True, check=False
+    )
+    assert b"File too large" in done.stderr
+    assert run.events.stat().st_size == size
+    assert run.recorded() == [step_done(1)]
+
+
+def test_what_was_made_after_a_step_is_put_aside_and_nothing_is_deleted(config: TrainConfig) -> None:
+    run = RunFolder.of(config)
+    run.create(config)
+    files = [lora_path(config, 1), lora_path(config, 2), lora_path(config, step=9)]
+    for file in (*files, run.sample_path(9, 0)):
+        file.write_text(file.name)
+    for step, file in zip((4, 8, 9), files, strict=True):
+        run.record(step_done(step))
+        run.record(LoraSaved(path=Path("/elsewhere") / file.name, step=step, epoch=1, size_bytes=1))
+    run.record(SampleReady(step=9, index=0, prompt="p", seed=1, image=run.sample_path(9, 0)))
+    folder = run.put_aside(run.rewind(4))
+    assert folder == run.set_aside / "001"
+    assert lora_files(config) == [files[0]]
+    aside = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".jsonl"}
+    assert aside == {name: name for name in (files[1].name, files[2].name, run.sample_path(9, 0).name)}
+    assert RunFolder(folder).recorded()[0] == step_done(8)
+    assert run.put_aside(run.rewind(0)) == run.set_aside / "002"
+
+
 def test_the_cache_gives_back_what_was_put_and_survives_broken_entries(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "缓存")
     key = key_of("latents", 1)
@@ -119,25 +188,94 @@ def some_state(step: int) -> State:
     return State(
         step=step,
         settings=TrainConfig().model_dump(mode="json"),
-        data_fingerprint="d",
+        base={"unet": "hash"},
+        pictures={"a.png": ["content", "caption", "plan"]},
         elapsed_s=1.5,
         started_at=1000.0,
         network={"a": torch.arange(3.0)},
         optimizer={"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
         scaler={},
+        averaging={"updates": 3, "averages": [torch.ones(2)]},
+        learned=Learned(chunks=2, checkpointing=True, rate_scale=0.5),
+        recent_losses=(0.25, 0.5),
+        curve=(Measure(0, 0, 0.5, 0.0, 2),),
+        held_out=("b.png",),
     )
 
 
-def test_a_state_comes_back_as_it_was_and_a_broken_one_is_told(tmp_path: Path) -> None:
-    assert load_state(tmp_path) is None
-    save_state(tmp_path, some_state(7))
-    again = load_state(tmp_path)
-    assert again is not None
-    assert (again.step, again.elapsed_s) == (7, 1.5)
-    torch.testing.assert_close(again.network["a"], torch.arange(3.0))
-    state_file(tmp_path).write_bytes(state_file(tmp_path).read_bytes()[:100])
+def steps_and_epochs(folder: Path) -> list[tuple[int, int | None]]:
+    return [(file.step, file.epoch) for file in state_files(folder)]
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    assert last_state(tmp_path / "not there") == (None, [])
+    path = save_state(tmp_path, some_state(7))
+    again, expected = load_state(path), some_state(7)
+    for name in ("network", "optimizer", "averaging"):
+        torch.testing.assert_close(getattr(again, name), getattr(expected, name))
+    plain = {"network": {}, "optimizer": {}, "averaging": {}}
+    assert dataclasses.replace(again, **plain) == dataclasses.replace(expected, **plain)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", [3, 20, 60, -40, -1])
+def test_a_state_with_one_wrong_bit_anywhere_is_damaged(tmp_path: Path, place: int) -> None:
+    path = save_state(tmp_path, some_state(7))
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
     with pytest.raises(UserError, match="cannot be read"):
-        load_state(tmp_path)
+        load_state(path)
+
+
+def test_of_damaged_states_the_one_before_is_used_and_the_damage_told(tmp_path: Path) -> None:
+    for step in (100, 200, 300):
+        save_state(tmp_path, some_state(step))
+    state_path(tmp_path, 300).write_bytes(b"")
+    state_path(tmp_path, 200).write_bytes(state_path(tmp_path, 200).read_bytes()[:-1])
+    state, damaged = last_state(tmp_path)
+    assert state is not None
+    assert state.step == 100
+    assert [file.step for file in damaged] == [300, 200]
+    state_path(tmp_path, 100).unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        last_state(tmp_path)
+
+
+def test_a_state_of_one_step_is_found_and_a_step_without_one_is_told_what_there_is(tmp_path: Path) -> None:
+    for step in (100, 200, 300):
+        save_state(tmp_path, some_state(step))
+    state, _ = last_state(tmp_path, from_step=200)
+    assert state is not None
+    assert state.step == 200
+    with pytest.raises(UserError, match="no state of step 150") as caught:
+        last_state(tmp_path, from_step=150)
+    assert "100, 200, 300" in caught.value.remedy
+    before, _ = last_state(tmp_path, before=300)
+    assert before is not None
+    assert before.step == 200
+
+
+def test_the_newest_states_stay_and_those_of_the_newest_epochs(tmp_path: Path) -> None:
+    for step, epoch in ((0, None), (10, None), (20, 1), (30, None), (40, 2), (60, 3), (70, None), (75, None)):
+        save_state(tmp_path, some_state(step), epoch=epoch)
+    keep_newest(tmp_path, states=2, epoch_states=2)
+    assert steps_and_epochs(tmp_path) == [(75, None), (70, None), (60, 3), (40, 2)]
+    forget_after(tmp_path, 60)
+    assert steps_and_epochs(tmp_path) == [(60, 3), (40, 2)]
+
+
+def test_a_state_of_an_epoch_written_again_stays_that_of_the_epoch(tmp_path: Path) -> None:
+    save_state(tmp_path, some_state(20))
+    save_state(tmp_path, some_state(20), epoch=1)
+    save_state(tmp_path, dataclasses.replace(some_state(20), elapsed_s=9.0))
+    assert steps_and_epochs(tmp_path) == [(20, 1)]
+    assert load_state(state_path(tmp_path, 20, 1)).elapsed_s == 9.0
+
+
+def test_other_files_among_the_states_are_no_states(tmp_path: Path) -> None:
+    for name in ("step_1.state", "step_00000001.state.tmp", ".kiln-1-a.tmp", "step_00000001_epoch_1.state"):
+        (tmp_path / name).touch()
+    assert state_files(tmp_path) == []
 
 
 def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
@@ -145,21 +283,25 @@ def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return Path.touch, (tmp_path / "code ran",)  # type: ignore[return-value]
 
-    save_state(tmp_path, some_state(7))
-    record = torch.load(state_file(tmp_path), weights_only=True)
-    torch.save({**record, "elapsed_s": Evil()}, state_file(tmp_path))
+    evil = dataclasses.replace(some_state(7), settings={"a": {"b": Evil()}})
+    path = save_state(tmp_path, evil)
     with pytest.raises(UserError, match="cannot be read"):
-        load_state(tmp_path)
+        load_state(path)
     assert not (tmp_path / "code ran").exists()
 
 
-def test_a_state_with_weights_that_are_no_numbers_does_not_replace_a_good_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"network": {"a": torch.tensor([1.0, float("nan")])}},
+        {"averaging": {"updates": 1, "averages": [torch.tensor([float("inf")])]}},
+    ],
+)
+def test_a_state_with_weights_that_are_no_numbers_is_not_written(tmp_path: Path, bad: dict[str, Any]) -> None:
     save_state(tmp_path, some_state(7))
-    good = state_file(tmp_path).read_bytes()
-    bad = dataclasses.replace(some_state(8), network={"a": torch.tensor([1.0, float("nan")])})
     with pytest.raises(UserError, match="no longer numbers in step 8"):
-        save_state(tmp_path, bad)
-    assert state_file(tmp_path).read_bytes() == good
+        save_state(tmp_path, dataclasses.replace(some_state(8), **bad))
+    assert steps_and_epochs(tmp_path) == [(7, None)]
 
 
 def test_options_that_would_make_it_another_run_are_named_and_the_others_are_free(config: TrainConfig) -> None:
@@ -169,13 +311,31 @@ def test_options_that_would_make_it_another_run_are_named_and_the_others_are_fre
         ("output.save_every_n_epochs", 1),
         ("sampling.prompts", ("a",)),
         ("optimizer.learning_rate", 1e-5),
+        ("validation.patience", 3),
+        ("dataset.resolution", 256),
         ("training.precision", "fp32"),
         ("training.gradient_checkpointing", True),
         ("model.base", Path("/moved")),
     ):
         assert changed_options(settings, with_values(config, {key: value})) == []
-    for key, value in (("network.rank", 4), ("training.seed", 1), ("dataset.resolution", 256)):
+    for key, value in (
+        ("network.rank", 4),
+        ("training.seed", 1),
+        ("training.batch_size", 2),
+        ("optimizer.name", "lion"),
+        ("optimizer.block_rates", ("mid_block=0",)),
+        ("validation.seed", 8),
+        ("loss.kind", "l1"),
+    ):
         assert changed_options(settings, with_values(config, {key: value})) == [key]
+
+
+def test_of_the_free_options_those_that_change_what_is_learned_are_told(config: TrainConfig) -> None:
+    settings = config.model_dump(mode="json")
+    silent = {"output.comment": "a", "sampling.prompts": ("a",), "model.base": Path("/b"), "training.background": False}
+    assert told_options(settings, with_values(config, silent)) == []
+    told = {"training.epochs": 99, "optimizer.learning_rate": 1e-5, "schedule.name": "linear", "dataset.resolution": 64}
+    assert set(told_options(settings, with_values(config, told))) == set(told)
 
 
 def test_an_option_that_came_later_counts_as_its_default(config: TrainConfig) -> None:

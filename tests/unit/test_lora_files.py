@@ -80,7 +80,7 @@ def fill(network_tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def predict(parts: Parts) -> torch.Tensor:
     latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        conditioning = FAMILY.encode_captions(parts, ["miru, 1girl"], 1)
+        conditioning = FAMILY.encode_captions(parts, ["miru, 1girl"])
         return FAMILY.predict(parts, latents, torch.tensor([500]), conditioning)
 
 

@@ -8,16 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from core import estimate as estimates
 from core import quick
 from core.config import TrainConfig, validated
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
 from core.dataset.edits import Concept, Crop, Dataset, PictureEdits
-from core.dataset.records import Scan
+from core.dataset.records import ImageRecord, Scan
 from core.dataset.scan import scan_dataset, scan_folder
+from core.dataset.statistics import tag_counts
+from core.device import Device
 from core.lora.metadata import Progress, lora_metadata
 from core.models import BaseModel
 from core.paths import STARTER_MODEL
-from core.quick import free_name, quick_config, suggested_name
+from core.quick import free_name, quick_config, run_length, suggested_name
+from core.quick_facts import Facts, facts_of
+from core.quick_prompts import preview_prompts
+from core.quick_reasons import reasons
 from core.training.data import examples_of
 from tests.pictures import good_folder
 
@@ -98,10 +104,10 @@ def test_answers_are_drawn_from_the_pictures_to_learn_alone(tmp_path: Path, monk
         return quick_config(base=tmp_path, pictures=scan.folder, epochs=1, output=tmp_path, scan=scan)
 
     config = answers(scan)
-    assert config.dataset.trigger_word == "miru" and config.sampling.prompts == ("1girl, number 0",)
+    assert config.dataset.trigger_word == "miru" and config.sampling.prompts == ("miru, 1girl, number 0",)
     first, second = (record.path for record in scan.records if not record.is_regularization)
     config = answers(dataclasses.replace(scan, pictures={first: PictureEdits(excluded=True)}))
-    assert config.sampling.prompts == ("1girl, number 1",)
+    assert config.sampling.prompts == ("miru, 1girl, number 1",)
     out = {path: PictureEdits(excluded=True) for path in (first, second)}
     config = answers(dataclasses.replace(scan, pictures=out))
     assert (config.dataset.trigger_word, config.sampling.prompts) == ("", ())
@@ -139,3 +145,188 @@ def test_the_name_of_one_sub_folder_is_no_trigger_word_for_the_rest(tmp_path: Pa
     named = good_folder(tmp_path / "5_miru", 2)
     config = quick_config(base=STARTER_MODEL, pictures=named, epochs=1, output=tmp_path, scan=scan_folder(named))
     assert config.dataset.trigger_word == "miru"
+
+
+SD15 = BaseModel(path=Path("sd15"), family="sd1", title="", size_bytes=1, native_size_px=512)
+GIRL = "1girl, solo, blue hair, long hair, blue eyes, red dress"
+
+
+def scan_of(captions: list[str | None], **more: object) -> Scan:
+    """Pictures that are nowhere, with these captions."""
+    records = [
+        ImageRecord(
+            path=Path("pictures", f"{number}.png"),
+            size_px=(512, 512),
+            caption_path=Path("pictures", f"{number}.txt"),
+            caption=caption,
+            **more,  # type: ignore[arg-type]
+        )
+        for number, caption in enumerate(captions)
+    ]
+    return Scan(folder=Path("pictures"), records=tuple(records))
+
+
+def chosen(
+    monkeypatch: pytest.MonkeyPatch, scan: Scan, device: Device | None = None, *, need: int = 1, saved: int = 1
+) -> TrainConfig:
+    """What is chosen for a base model whose runs need so many bytes, or `saved` with checkpointing."""
+
+    def estimate(config: TrainConfig, *_more: object) -> object:
+        per_picture = saved if config.training.gradient_checkpointing else need
+        return estimates.MemoryEstimate(1, per_picture * config.training.batch_size, "train", ())
+
+    monkeypatch.setattr(quick, "describe_base", lambda path: SD15)
+    monkeypatch.setattr(quick, "estimate_memory", estimate)
+    monkeypatch.setattr(estimates, "estimate_memory", estimate)
+    return quick_config(base=SD15.path, pictures=scan.folder, epochs=10, output=Path("out"), scan=scan, device=device)
+
+
+@pytest.mark.parametrize(
+    ("captions", "target"),
+    [
+        ([GIRL] * 12, "character"),
+        ([f"1girl, number {number}" for number in range(12)], "style"),
+        (["teapot, red lid, table"] * 12, "object"),
+        (["A very long sentence about a person who stands in a wide field of flowers."] * 12, None),
+        (["1girl, one", "1girl, two"], None),
+        ([None] * 12, None),
+    ],
+)
+def test_the_tags_say_what_is_trained(captions: list[str | None], target: str | None) -> None:
+    assert facts_of(scan_of(captions)).target == target
+
+
+@pytest.mark.parametrize(("word", "target"), [("girl", "character"), ("画风", "style"), ("miru", None)])
+def test_the_class_word_says_what_is_trained(word: str, target: str | None) -> None:
+    assert facts_of(scan_of([None] * 3, class_tokens=word)).target == target
+
+
+@pytest.mark.parametrize(
+    ("captions", "rank", "trains_text_encoder"),
+    [
+        ([GIRL] * 30, 16, True),
+        ([GIRL] * 6, 8, True),
+        ([GIRL] * 150, 32, True),
+        ([f"1girl, number {number}" for number in range(30)], 32, False),
+    ],
+)
+def test_the_rank_follows_what_is_trained(
+    monkeypatch: pytest.MonkeyPatch, captions: list[str | None], rank: int, trains_text_encoder: bool
+) -> None:
+    network = chosen(monkeypatch, scan_of(captions)).network
+    assert (network.rank, network.alpha, network.train_text_encoder) == (rank, rank, trains_text_encoder)
+
+
+@pytest.mark.parametrize(("number", "repeats"), [(3, 10), (10, 10), (30, 5), (50, 3), (100, 2), (200, 1), (900, 1)])
+def test_repeats_make_a_sound_number_of_steps(monkeypatch: pytest.MonkeyPatch, number: int, repeats: int) -> None:
+    scan = scan_of([GIRL] * number)
+    config = chosen(monkeypatch, scan)
+    assert config.dataset.repeats == repeats
+    if 15 <= number <= 200:
+        assert 1400 <= number * repeats * config.training.epochs / config.training.batch_size <= 2000
+
+
+def test_a_folder_keeps_its_own_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(monkeypatch, scan_of([GIRL] * 30, repeats=10)).dataset.repeats == 0
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("total", "need", "saved", "batch", "checkpointing"),
+    [
+        (24 * GIB, GIB, GIB, 4, False),
+        (12 * GIB, GIB, GIB, 2, False),
+        (8 * GIB, GIB, GIB, 1, False),
+        (24 * GIB, 9 * GIB, GIB, 2, False),
+        (24 * GIB, 15 * GIB, GIB, 1, False),
+        (4 * GIB, 5 * GIB, GIB, 1, True),
+    ],
+)
+def test_batch_and_savers_follow_the_card(
+    monkeypatch: pytest.MonkeyPatch, total: int, need: int, saved: int, batch: int, checkpointing: bool
+) -> None:
+    card = Device(kind="cuda", name="a card", total_bytes=total)
+    config = chosen(monkeypatch, scan_of([GIRL] * 60), card, need=need, saved=saved)
+    training = config.training
+    assert (training.batch_size, training.gradient_checkpointing) == (batch, checkpointing)
+    assert config.optimizer.learning_rate == pytest.approx(1e-4 * batch**0.5, rel=0.01)
+
+
+def test_few_pictures_are_not_spent_on_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Device(kind="cuda", total_bytes=24 * GIB)
+    assert chosen(monkeypatch, scan_of([GIRL] * 5), card).training.batch_size == 1
+
+
+def facts_with(captions: list[str], target: str) -> Facts:
+    return Facts(
+        num_pictures=len(captions),
+        num_shown=len(captions),
+        target=target,  # type: ignore[arg-type]
+        captions=tuple(captions),
+        counts=tuple(tag_counts(captions)),
+    )
+
+
+def test_prompts_show_the_character_from_near_from_afar_and_in_other_clothes() -> None:
+    prompts = preview_prompts(facts_with([GIRL] * 5, "character"), "miru")
+    assert len(prompts) == 3
+    assert all(prompt.startswith("miru, 1girl, solo, ") and "blue hair" in prompt for prompt in prompts)
+    assert "portrait" in prompts[0] and "full body" in prompts[1]
+    assert "red dress" in prompts[0] and "red dress" in prompts[1]
+    assert "red dress" not in prompts[2] and "white shirt" in prompts[2]
+
+
+def test_prompts_leave_to_the_trigger_word_what_it_stands_for() -> None:
+    prompts = preview_prompts(facts_with([GIRL] * 5, "character"), "miru", ("blue_hair", "Blue eyes"))
+    assert not any("blue hair" in prompt or "blue eyes" in prompt for prompt in prompts)
+    assert all("long hair" in prompt for prompt in prompts)
+
+
+@pytest.mark.parametrize("target", ["style", "object"])
+def test_prompts_of_other_kinds_have_the_trigger_word_first(target: str) -> None:
+    prompts = preview_prompts(facts_with(["teapot, red lid"] * 5, target), "zkpot")
+    assert len(set(prompts)) == 3
+    assert all(prompt.startswith("zkpot, ") for prompt in prompts)
+    assert all(("teapot" in prompt) is (target == "object") for prompt in prompts)
+
+
+def test_without_captions_the_trigger_word_is_the_prompt() -> None:
+    assert preview_prompts(Facts(), "miru") == ("miru",)
+    assert preview_prompts(Facts(), "") == ()
+
+
+def test_the_sum_leaves_out_what_is_held_out(tmp_path: Path) -> None:
+    scan = scan_of([GIRL] * 30)
+    config = validated({"dataset": {"folder": scan.folder, "repeats": 5}, "training": {"epochs": 10}})
+    length = run_length(config, scan)
+    assert (length.num_images, length.num_held_out, length.num_shown) == (28, 2, 140)
+    assert length.total_steps == 1400
+    none = run_length(validated({**config.model_dump(), "validation": {"pictures": 0}}), scan)
+    assert (none.num_images, none.num_held_out, none.total_steps) == (30, 0, 1500)
+
+
+def test_reasons_tell_the_choices_and_leave_the_users_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = scan_of([GIRL] * 30)
+    config = chosen(monkeypatch, scan)
+    facts = facts_of(scan)
+    length = run_length(config, scan)
+    told = {choice.keys[0]: choice for choice in reasons(config, config, SD15, facts, None, length)}
+    assert told["network.rank"].sentence == "Rank 16, because 30 pictures of one character."
+    assert told["dataset.repeats"].sentence == "Each picture 5 times per epoch."
+    assert told["validation.pictures"].sentence == "2 pictures are only measured, not trained."
+    assert not any(choice.is_own for choice in told.values())
+    assert all(choice.sentence and choice.why for choice in told.values())
+    mine = validated({**config.model_dump(), "network": {**config.network.model_dump(), "rank": 64}})
+    own = {choice.keys[0]: choice for choice in reasons(mine, config, SD15, facts, None, length)}
+    assert [key for key, choice in own.items() if choice.is_own] == ["network.rank"]
+    assert own["network.rank"].sentence == "Rank: 64, set by you."
+    assert "Rank 16" in own["network.rank"].why
+    assert own["network.rank"].values[0] == 64
+
+
+def test_loaded_settings_all_count_as_the_users() -> None:
+    config = TrainConfig()
+    told = reasons(config, None, SD15, Facts(), None, None)
+    assert all(choice.is_own for choice in told)

@@ -13,7 +13,8 @@ from core.config import DatasetConfig
 from core.dataset.edits import Crop, PictureEdits
 from core.dataset.fitting import plan_fit
 from core.dataset.records import ImageRecord, Scan
-from core.training.data import Example, Plan, caption_now, examples_of, full_caption, show
+from core.training.captions import caption_now, full_caption
+from core.training.data import Example, Plan, examples_of, show
 
 
 def record(name: str = "a.png", caption: str | None = "1girl, aqua hair, smile", **values: object) -> ImageRecord:
@@ -162,12 +163,13 @@ def test_the_fingerprint_follows_captions_and_order_but_not_the_place() -> None:
 def test_chances_of_captions() -> None:
     chance = random.Random(1)
     caption = "miru, a, b, c, d, e"
-    assert caption_now(caption, DatasetConfig(), chance) == caption
-    assert caption_now(caption, DatasetConfig(caption_dropout=1.0), chance) == ""
-    shuffled = {caption_now(caption, DatasetConfig(shuffle_tags=True), chance) for _ in range(20)}
+    item = example(caption)
+    assert caption_now(item, DatasetConfig(), chance) == caption
+    assert caption_now(item, DatasetConfig(caption_dropout=1.0), chance) == ""
+    shuffled = {caption_now(item, DatasetConfig(shuffle_tags=True), chance) for _ in range(20)}
     assert len(shuffled) > 10
     assert all(text.startswith("miru, ") and sorted(text) == sorted(caption) for text in shuffled)
-    dropped = [caption_now(caption, DatasetConfig(tag_dropout=0.5), chance) for _ in range(200)]
+    dropped = [caption_now(item, DatasetConfig(tag_dropout=0.5), chance) for _ in range(200)]
     assert all(text.startswith("miru") for text in dropped)
     mean = sum(text.count(",") for text in dropped) / 200
     assert 2.0 < mean < 3.0
@@ -178,3 +180,25 @@ def test_mirroring_happens_half_of_the_time_and_only_when_asked() -> None:
     assert not any(show(plan, DatasetConfig(), step, 0, [0])[0].mirrored for step in range(50))
     mirrored = sum(show(plan, DatasetConfig(flip=True), step, 0, [0])[0].mirrored for step in range(400))
     assert 150 < mirrored < 250
+
+
+def test_the_colours_and_the_place_of_a_showing_are_drawn_only_when_asked() -> None:
+    plan = Plan([example("a")], 1, 1, 42)
+    plain = show(plan, DatasetConfig(), 3, 0, [0])[0]
+    assert (plain.place, plain.colours) == (None, None)
+    varied = [show(plan, DatasetConfig(random_crop=True, colour_jitter=True), step, 0, [0])[0] for step in range(200)]
+    places = [item.place for item in varied if item.place is not None]
+    factors = [factor for item in varied for factor in item.colours or ()]
+    assert len(places) == 200 and len(factors) == 600
+    assert all(0 <= value <= 1 for place in places for value in place)
+    assert min(factors) < 0.92 and max(factors) > 1.08 and all(0.9 <= factor <= 1.1 for factor in factors)
+    assert [item.caption for item in varied] == [plain.caption] * 200
+    smart = show(plan, DatasetConfig(random_crop=True, fit="smart"), 3, 0, [0])[0]
+    assert smart.place is None
+
+
+def test_epochs_without_captions_come_as_often_as_they_should() -> None:
+    plan = Plan([example("a"), example("b")], 1, 1, 42)
+    config = DatasetConfig(caption_dropout_every_n_epochs=3)
+    captions = [show(plan, config, step, 0, [0])[0].caption for step in range(12)]
+    assert captions == ["a"] * 4 + [""] * 2 + ["a"] * 4 + [""] * 2

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from core.config import ScheduleConfig
-from core.dataset.fitting import FitPlan
-from core.training.encoding import content_mask
-from core.training.objective import NoiseSchedule, draw_noise, min_snr_weights, per_sample_loss
+from core.config import LossConfig, ScheduleConfig
+from core.families.base import zero_terminal
+from core.training.objective import (
+    NoiseSchedule,
+    counted_errors,
+    huber_limits,
+    min_snr_weights,
+    per_sample_loss,
+    timestep_weights,
+)
 from core.training.schedules import rate_factor
 
 TOTAL = 100
@@ -52,6 +59,43 @@ def test_warm_up_longer_than_the_run_stays_below_the_full_rate() -> None:
     assert max(course("cosine", warmup_steps=1000)) <= 1.0
 
 
+def test_rex_falls_slowly_at_first_and_fast_at_the_end() -> None:
+    factors = course("rex")
+    assert factors[50] == pytest.approx((1 - 0.5) / (0.5 + 0.5 * 0.5))
+    assert factors[0] == 1.0 and factors[99] == pytest.approx(0.01 / (0.5 + 0.5 * 0.01))
+
+
+def test_inverse_sqrt_halves_at_three_warm_ups_behind_the_warm_up() -> None:
+    factors = course("inverse_sqrt", warmup_steps=10)
+    assert factors[10] == pytest.approx(1.0) and factors[40] == pytest.approx(0.5)
+    assert course("inverse_sqrt")[99] == pytest.approx((10_000 / 10_099) ** 0.5)
+
+
+@pytest.mark.parametrize(("decay_steps", "begin"), [(0, 82), (50, 50), (500, 10)])
+def test_warm_up_stable_decay_has_three_parts(decay_steps: int, begin: int) -> None:
+    """Without a number of its own the decay is a fifth of what follows the warm-up: 18 of 90 steps."""
+    factors = course("warmup_stable_decay", warmup_steps=10, decay_steps=decay_steps)
+    assert factors[9] < 1.0
+    assert all(factor == 1.0 for factor in factors[10 : begin + 1])
+    halfway = (begin + TOTAL) // 2
+    assert factors[halfway] == pytest.approx(0.5, abs=0.02) and factors[-1] < 0.01
+
+
+@pytest.mark.parametrize(
+    "name", ["linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "rex", "warmup_stable_decay"]
+)
+def test_the_rate_never_falls_below_its_least_and_the_warm_up_is_as_it_was(name: str) -> None:
+    plain, held = course(name, warmup_steps=10), course(name, warmup_steps=10, min_factor=0.25)
+    assert held[:11] == plain[:11]
+    assert min(held[10:]) >= 0.25
+    assert held[10:] == pytest.approx([0.25 + 0.75 * factor for factor in plain[10:]])
+
+
+def test_a_rate_that_an_optimizer_averages_for_does_not_fall() -> None:
+    config = ScheduleConfig(name="cosine", warmup_steps=10)
+    assert [rate_factor(step, TOTAL, config, falls=False) for step in (0, 10, 99)] == pytest.approx([1 / 11, 1, 1])
+
+
 @pytest.fixture
 def schedule() -> NoiseSchedule:
     return NoiseSchedule(torch.tensor([0.99, 0.5, 0.01]), "epsilon")
@@ -84,12 +128,80 @@ def test_min_snr_caps_low_noise_steps() -> None:
     torch.testing.assert_close(min_snr_weights(snr, 0.0, "epsilon"), torch.ones(3))
 
 
-def test_noise_offset_shifts_whole_channels() -> None:
-    plain = draw_noise((1, 4, 64, 64), 0.0, torch.Generator().manual_seed(1))
-    shifted = draw_noise((1, 4, 64, 64), 0.5, torch.Generator().manual_seed(1))
-    difference = shifted - plain
-    assert float(difference.std(dim=(2, 3)).max()) < 1e-6
-    assert float(difference.abs().max()) > 0.05
+def test_min_snr_is_defined_where_there_is_noise_alone() -> None:
+    snr = torch.tensor([0.0])
+    assert min_snr_weights(snr, 5.0, "epsilon").tolist() == [1.0]
+    assert min_snr_weights(snr, 5.0, "v_prediction").tolist() == [0.0]
+
+
+def test_debiased_estimation_takes_the_place_of_min_snr() -> None:
+    snr, config = torch.tensor([0.0, 0.25, 4.0, 1e9]), LossConfig(debiased=True, min_snr_gamma=5.0)
+    weights = timestep_weights(snr, config, "epsilon")
+    torch.testing.assert_close(weights, torch.tensor([1000**0.5, 2.0, 0.5, 1000**-0.5]))
+    torch.testing.assert_close(timestep_weights(snr, config, "v_prediction")[1:3], torch.tensor([0.8, 0.2]))
+
+
+def test_v_prediction_is_weighted_as_if_the_noise_were_answered() -> None:
+    """With weights of snr / (snr + 1) the squared error of the velocity is that of the noise it stands for."""
+    schedule = NoiseSchedule(torch.tensor([0.9, 0.3]), "v_prediction")
+    latents, noise, timesteps = torch.randn(2, 4, 2, 2), torch.randn(2, 4, 2, 2), torch.tensor([0, 1])
+    noisy = schedule.add_noise(latents, noise, timesteps)
+    velocity = schedule.target(latents, noise, timesteps) + 0.1
+    left = schedule.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    answered = (1 - left).sqrt() * noisy + left.sqrt() * velocity
+    config = LossConfig(scale_v_prediction=True, min_snr_gamma=0)
+    weights = timestep_weights(schedule.snr(timesteps), config, "v_prediction")
+    scaled = per_sample_loss(velocity, schedule.target(latents, noise, timesteps)) * weights
+    torch.testing.assert_close(scaled, per_sample_loss(answered, noise), rtol=1e-4, atol=1e-7)
+    assert timestep_weights(schedule.snr(timesteps), config, "epsilon").tolist() == [1.0, 1.0]
+
+
+def test_zero_terminal_noise_begins_where_it_began_and_ends_in_noise_alone() -> None:
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    before = torch.cumprod(1 - betas, 0).float()
+    after = zero_terminal(before)
+    assert after[-1] == 0 and after[0] == pytest.approx(float(before[0]), rel=1e-6)
+    assert bool((after[1:] < after[:-1]).all())
+    from diffusers.schedulers.scheduling_ddpm import rescale_zero_terminal_snr
+
+    theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), 0).float()
+    torch.testing.assert_close(after, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_huber_limits_follow_their_schedules() -> None:
+    alphas, timesteps = torch.tensor([0.99, 0.5, 0.0]), torch.tensor([0, 1, 2])
+    config = LossConfig(kind="huber", huber_limit=0.1, huber_schedule="constant")
+    torch.testing.assert_close(huber_limits(alphas, timesteps, config), torch.full((3,), 0.1))
+    falling = huber_limits(alphas, timesteps, config.model_copy(update={"huber_schedule": "exponential"}))
+    torch.testing.assert_close(falling, torch.tensor([1.0, 0.1 ** (1 / 3), 0.1 ** (2 / 3)]))
+    by_snr = huber_limits(alphas, timesteps, config.model_copy(update={"huber_schedule": "snr"}))
+    expected = [0.9 / (1 + ((1 - left) / left) ** 0.5) ** 2 + 0.1 for left in (0.99, 0.5)]
+    torch.testing.assert_close(by_snr, torch.tensor([*expected, 0.1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("l2", lambda error: error**2),
+        ("l1", abs),
+        ("huber", lambda error: 2 * 0.1 * (math.sqrt(error**2 + 0.01) - 0.1)),
+        ("smooth_l1", lambda error: 2 * (math.sqrt(error**2 + 0.01) - 0.1)),
+    ],
+)
+def test_errors_count_by_the_kind_of_loss(kind: str, expected: Callable[[float], float]) -> None:
+    config = LossConfig(kind=kind, huber_limit=0.1, huber_schedule="constant")  # type: ignore[arg-type]
+    counted = counted_errors(config, torch.ones(3), torch.tensor([0, 0]))
+    prediction = torch.tensor([0.02, -3.0]).view(2, 1, 1, 1).expand(2, 4, 2, 2)
+    losses = per_sample_loss(prediction, torch.zeros(2, 4, 2, 2), None, counted)
+    assert losses.tolist() == pytest.approx([expected(0.02), expected(-3.0)], rel=1e-3)
+
+
+def test_huber_is_squared_for_small_errors_and_a_line_for_large_ones() -> None:
+    config = LossConfig(kind="huber", huber_limit=0.1, huber_schedule="constant")
+    counted = counted_errors(config, torch.ones(3), torch.tensor([0]))
+    small, large, larger = (float(counted(torch.full((1, 1, 1, 1), e), torch.zeros(1, 1, 1, 1))) for e in (0.01, 5, 10))
+    assert small == pytest.approx(0.01**2, rel=0.01)
+    assert larger - large == pytest.approx(2 * 0.1 * 5, rel=0.01)
 
 
 def test_the_loss_is_the_mean_of_each_sample() -> None:
@@ -106,19 +218,3 @@ def test_places_that_are_filled_in_do_not_count() -> None:
     assert per_sample_loss(prediction, target, torch.ones(2, 8, 8)).tolist() == pytest.approx(
         per_sample_loss(prediction, target).tolist()
     )
-
-
-def test_a_mask_is_the_share_of_each_cell_that_shows_the_picture() -> None:
-    plan = FitPlan((64, 48), (64, 64), (0.0, -8.0, 64.0, 56.0))
-    assert plan.content_px == (0, 8, 64, 56)
-    mask = content_mask(plan, (8, 8), mirrored=False)
-    assert mask[:, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
-    halves = content_mask(FitPlan((64, 56), (64, 64), (0.0, -4.0, 64.0, 60.0)), (8, 8), mirrored=False)
-    assert halves[:, 3].tolist() == pytest.approx([0.5, 1, 1, 1, 1, 1, 1, 0.5])
-
-
-def test_the_mask_of_a_mirrored_picture_is_mirrored() -> None:
-    plan = FitPlan((48, 64), (64, 64), (0.0, 0.0, 64.0, 64.0))  # All that is filled in is on the right.
-    plain, mirrored = (content_mask(plan, (8, 8), mirrored=flag) for flag in (False, True))
-    assert plain[0].tolist() == [1, 1, 1, 1, 1, 1, 0, 0]
-    assert torch.equal(mirrored, plain.flip(1))

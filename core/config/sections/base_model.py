@@ -16,14 +16,14 @@ class ModelConfig(Section):
     base: Path = Field(
         Path(),
         title="Base model",
-        description="The model to train for: a diffusers folder.",
+        description="The model that the LoRA is made for: the one you draw with, or the one it was made from.",
         json_schema_extra=form(widget="model", also=("pretrained_model_name_or_path", "checkpoint")),
     )
     family: Literal["auto", "sd1"] = Field(
         "auto",
         title="Family",
         description="The kind of base model; auto reads it from the files.",
-        json_schema_extra=form(advanced=True),
+        json_schema_extra=form(advanced=True, also=("model_train_type",)),
     )
     clip_skip: int = Field(
         1,

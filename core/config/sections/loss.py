@@ -23,7 +23,7 @@ class LossConfig(Section):
         gt=0,
         le=10,
         title="Huber limit",
-        description="From this error on, huber and smooth_l1 count it linearly.",
+        description="From this error on, huber and smooth_l1 count it linearly. 0.1 is usual.",
         json_schema_extra=form(advanced=True, also=("huber_c",)),
     )
     huber_schedule: Literal["constant", "exponential", "snr"] = Field(
@@ -86,7 +86,8 @@ class LossConfig(Section):
         ge=-1,
         le=1,
         title="Adaptive noise scale",
-        description="Add this times the mean of the latents to the noise offset.",
+        description="Add this times the mean of the latents to the noise offset. Rarely used, with small values such "
+        "as 0.005; 0 turns it off.",
         json_schema_extra=form(advanced=True, also=("adaptive_noise_scale",)),
     )
     multires_noise_levels: int = Field(
@@ -94,7 +95,8 @@ class LossConfig(Section):
         ge=0,
         le=64,
         title="Multires noise",
-        description="Add noise at so many coarser sizes, instead of the noise offset; 6 to 10 is usual; 0: off.",
+        description="Add noise at so many coarser sizes, instead of the noise offset; helps dark and bright pictures. "
+        "6 to 10 is usual, 0 turns it off.",
         json_schema_extra=form(advanced=True, also=("multires_noise_iterations",)),
     )
     multires_noise_discount: float = Field(
@@ -102,7 +104,7 @@ class LossConfig(Section):
         gt=0,
         le=1,
         title="Multires discount",
-        description="Each coarser size counts so much of the one before; 0.1 to 0.4 for LoRA.",
+        description="Each coarser size counts so much of the one before; 0.1 to 0.4 is usual for a LoRA.",
         json_schema_extra=form(advanced=True, also=("multires_noise_discount",)),
     )
     input_perturbation: float = Field(
@@ -110,7 +112,8 @@ class LossConfig(Section):
         ge=0,
         le=1,
         title="Input perturbation",
-        description="Extra noise in what the denoiser sees, not in what it should answer; 0.1 is usual; 0: off.",
+        description="Extra noise in what the denoiser sees, not in what it should answer, against learning by heart. "
+        "0.1 is usual, 0 turns it off.",
         json_schema_extra=form(advanced=True, also=("ip_noise_gamma",)),
     )
     random_input_perturbation: bool = Field(

@@ -29,14 +29,21 @@ class OptimizerConfig(Section):
         title="Optimizer",
         description="The update rule. adamw suits nearly all; adamw8bit needs less memory on NVIDIA cards; prodigy and "
         "dadaptation find the rate themselves, at learning rate 1.",
-        json_schema_extra=form(advanced=True, also=("optimizer_type",)),
+        json_schema_extra=form(
+            advanced=True,
+            also=(
+                "use_8bit_adam",
+                "optimizer_type",
+            ),
+        ),
     )
     learning_rate: float = Field(
         1e-4,
         gt=0,
         le=1,
         title="Learning rate",
-        description="Size of each update of the denoiser's LoRA.",
+        description="Size of each update of the denoiser's LoRA. 1e-4 is usual with adamw, 3e-5 with lion, 1 with "
+        "prodigy and dadaptation. Lower it when previews fall apart, raise it when nothing is learned.",
         json_schema_extra=form(also=("unet_lr", "lr")),
     )
     text_encoder_learning_rate: float = Field(
@@ -44,7 +51,7 @@ class OptimizerConfig(Section):
         ge=0,
         le=1,
         title="Learning rate of the text encoder",
-        description="Size of each update of the text encoder's LoRA.",
+        description="Size of each update of the text encoder's LoRA. Half or less of the other is usual.",
         json_schema_extra=form(also=("text_encoder_lr",)),
     )
     weight_decay: float = Field(
@@ -52,25 +59,31 @@ class OptimizerConfig(Section):
         ge=0,
         le=1,
         title="Weight decay",
-        description="Pulls the LoRA weights towards zero a little in every step.",
+        description="Pulls the LoRA weights towards zero a little in every step. 0.01 is usual; up to 0.1 where a LoRA "
+        "learns by heart.",
         json_schema_extra=form(advanced=True, also=("optimizer_args",)),
     )
     beta1: float = Field(
-        0.9, ge=0, lt=1, title="Beta 1", description="Memory of the gradient.", json_schema_extra=form(advanced=True)
+        0.9,
+        ge=0,
+        lt=1,
+        title="Beta 1",
+        description="Memory of the gradient. 0.9 is usual; leave it.",
+        json_schema_extra=form(advanced=True, also=("betas",)),
     )
     beta2: float = Field(
         0.999,
         ge=0,
         lt=1,
         title="Beta 2",
-        description="Memory of the squared gradient.",
-        json_schema_extra=form(advanced=True),
+        description="Memory of the squared gradient. 0.999 is usual, 0.99 with prodigy and lion.",
+        json_schema_extra=form(advanced=True, also=("betas",)),
     )
     max_grad_norm: float = Field(
         1.0,
         ge=0,
         title="Gradient clipping",
-        description="Longest gradient that is used as it is; longer ones are shortened. 0 turns it off.",
+        description="Longest gradient that is used as it is; longer ones are shortened. 1 is usual, 0 turns it off.",
         json_schema_extra=form(advanced=True, also=("max_grad_norm",)),
     )
     epsilon: float = Field(
@@ -86,7 +99,7 @@ class OptimizerConfig(Section):
         ge=0,
         lt=1,
         title="Momentum",
-        description="Share of the last update that goes on; for sgd.",
+        description="Share of the last update that goes on; for sgd. 0.9 is usual.",
         json_schema_extra=form(advanced=True, also=("momentum",)),
     )
     growth: float = Field(
@@ -160,14 +173,15 @@ class ScheduleConfig(Section):
     ] = Field(
         "cosine",
         title="Schedule",
-        description="The course of the learning rate over the run.",
+        description="The course of the learning rate over the run. cosine suits nearly always; constant goes with "
+        "adamw_schedulefree.",
         json_schema_extra=form(also=("lr_scheduler",)),
     )
     warmup_steps: int = Field(
         0,
         ge=0,
         title="Warm-up",
-        description="The rate rises from zero over so many steps.",
+        description="The rate rises from zero over so many steps. 0 to a tenth of the run is usual.",
         json_schema_extra=form(advanced=True, unit="steps", also=("lr_warmup_steps",)),
     )
     cycles: int = Field(
@@ -175,7 +189,7 @@ class ScheduleConfig(Section):
         ge=1,
         le=100,
         title="Restarts",
-        description="Number of cosine waves; for cosine_with_restarts.",
+        description="Number of cosine waves; for cosine_with_restarts. 1 to 4 is usual.",
         json_schema_extra=form(advanced=True, also=("lr_scheduler_num_cycles",)),
     )
     power: float = Field(
@@ -183,7 +197,7 @@ class ScheduleConfig(Section):
         gt=0,
         le=10,
         title="Power",
-        description="Exponent of the polynomial schedule.",
+        description="Exponent of the polynomial schedule. 1 is a straight line; higher falls sooner.",
         json_schema_extra=form(advanced=True, also=("lr_scheduler_power",)),
     )
     decay_steps: int = Field(

@@ -53,7 +53,8 @@ class OutputConfig(Section):
         100,
         ge=1,
         title="State every",
-        description="After a crash or power cut, at most so many steps are lost.",
+        description="How often the state of the run is kept: after a crash or power cut, at most so many steps are "
+        "lost.",
         json_schema_extra=form(advanced=True, unit="steps", also=("save_state",)),
     )
     save_every_n_steps: int = Field(
@@ -93,7 +94,13 @@ class OutputConfig(Section):
         title="States of epochs",
         description="For so many of the epochs that saved a LoRA file, the newest, the state is kept too, so that the "
         "run can go back there. Each takes about three times the size of the LoRA in 32 bits.",
-        json_schema_extra=form(advanced=True, also=("save_state",)),
+        json_schema_extra=form(
+            advanced=True,
+            also=(
+                "save_last_n_epochs_state",
+                "save_state",
+            ),
+        ),
     )
     tensorboard: bool = Field(
         False,
@@ -110,7 +117,7 @@ class OutputConfig(Section):
     comment: str = Field(
         "",
         title="Comment",
-        description="A note that is kept in the metadata of the file.",
+        description="A note that is kept in the metadata of the LoRA file, for whoever uses it.",
         json_schema_extra=form(
             advanced=True,
             also=(

@@ -16,13 +16,19 @@ class SamplingConfig(Section):
         (),
         title="Preview prompts",
         description="One prompt per line; each gives one preview picture. Empty: no previews.",
-        json_schema_extra=form(widget="text", also=("sample_prompts",)),
+        json_schema_extra=form(
+            widget="text",
+            also=(
+                "positive_prompts",
+                "sample_prompts",
+            ),
+        ),
     )
     negative_prompt: str = Field(
         "",
         title="Negative prompt",
         description="What the previews should not show.",
-        json_schema_extra=form(advanced=True),
+        json_schema_extra=form(advanced=True, also=("negative_prompts",)),
     )
     at_start: bool = Field(
         True,
@@ -43,8 +49,8 @@ class SamplingConfig(Section):
         le=2048,
         multiple_of=8,
         title="Preview width",
-        description="Width of the previews.",
-        json_schema_extra=form(advanced=True, unit="px"),
+        description="Width of the previews. The training resolution, or what you draw with.",
+        json_schema_extra=form(advanced=True, unit="px", also=("sample_width",)),
     )
     height: int = Field(
         512,
@@ -52,24 +58,30 @@ class SamplingConfig(Section):
         le=2048,
         multiple_of=8,
         title="Preview height",
-        description="Height of the previews.",
-        json_schema_extra=form(advanced=True, unit="px"),
+        description="Height of the previews. The training resolution, or what you draw with.",
+        json_schema_extra=form(advanced=True, unit="px", also=("sample_height",)),
     )
     denoising_steps: int = Field(
         20,
         ge=1,
         le=200,
         title="Denoising steps",
-        description="Steps of the sampler for one preview.",
-        json_schema_extra=form(advanced=True),
+        description="Steps of the sampler for one preview; 20 to 30 is usual.",
+        json_schema_extra=form(advanced=True, also=("sample_steps",)),
     )
     guidance: float = Field(
         7.0,
         ge=1,
         le=30,
         title="Guidance",
-        description="How closely previews follow their prompt.",
-        json_schema_extra=form(advanced=True, also=("cfg",)),
+        description="How closely previews follow their prompt; 5 to 9 is usual.",
+        json_schema_extra=form(
+            advanced=True,
+            also=(
+                "sample_cfg",
+                "cfg",
+            ),
+        ),
     )
     seed: int = Field(
         1234,
@@ -77,7 +89,7 @@ class SamplingConfig(Section):
         le=2**31 - 1,
         title="Preview seed",
         description="The same seed at every preview shows the training and nothing else change.",
-        json_schema_extra=form(advanced=True),
+        json_schema_extra=form(advanced=True, also=("sample_seed",)),
     )
     every_n_epochs: int = Field(
         1,

@@ -17,7 +17,8 @@ class TrainingConfig(Section):
         ge=1,
         le=10000,
         title="Epochs",
-        description="How often all pictures (times their repeats) are shown.",
+        description="How often all pictures (times their repeats) are shown. 10 is a good start; more when the last "
+        "previews still get better.",
         json_schema_extra=form(also=("max_train_epochs",)),
     )
     max_steps: int = Field(
@@ -32,7 +33,7 @@ class TrainingConfig(Section):
         ge=1,
         le=256,
         title="Batch size",
-        description="Pictures per step and device. More is steadier and needs more memory.",
+        description="Pictures per step and device. 1 to 4 is usual; more is steadier and needs more memory.",
         json_schema_extra=form(also=("train_batch_size",)),
     )
     gradient_accumulation: int = Field(
@@ -40,7 +41,8 @@ class TrainingConfig(Section):
         ge=1,
         le=256,
         title="Gradient accumulation",
-        description="Batches per step: acts like a larger batch without its memory.",
+        description="Batches per step: acts like a larger batch without its memory, but each step takes so many times "
+        "longer.",
         json_schema_extra=form(advanced=True, also=("gradient_accumulation_steps",)),
     )
     gradient_checkpointing: bool = Field(

@@ -53,6 +53,7 @@ class ValidationConfig(Section):
         ge=0,
         le=1000,
         title="Early stop",
-        description="End the run when the measure has not become better for so many measurements; 0 never does.",
+        description="End the run when the measure has not become better for so many measurements; 5 to 10 is usual, 0 "
+        "never ends it.",
         json_schema_extra=form(advanced=True, unit="times", also=("early stopping",)),
     )

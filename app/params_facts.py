@@ -1,0 +1,59 @@
+"""What the rules want to know beyond the settings: how many pictures there are, and how long the run is."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from app.latest import Latest
+from app.project import Project
+from core.config import TrainConfig
+from core.config.rules import Facts
+from core.dataset.records import Scan
+from core.quick import run_length
+
+
+class ParamsFacts(QObject):
+    """Follows the project; counting goes on in the background, because there may be very many pictures."""
+
+    changed = Signal()
+
+    def __init__(self, project: Project, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._latest = Latest(self)
+        self._basis: object = None
+        self.facts = Facts()
+        project.config_changed.connect(self.look)
+        project.records_changed.connect(self.look)
+        project.edits_changed.connect(lambda _images: self.look(again=True))
+        self.look()
+
+    def look(self, *, again: bool = False) -> None:
+        """Count again if something that counts is another one now."""
+        config, scan = self._project.config, self._project.scan
+        if scan is not None and scan.folder != config.dataset.folder:
+            scan = None
+        basis = (id(scan), config.dataset, config.training)
+        if basis == self._basis and not again:
+            return
+        self._basis = basis
+        if scan is None:
+            self._latest.drop()
+            self._take(Facts())
+        else:
+            self._latest.start(lambda: facts_of(config, scan), self._take)
+
+    def _take(self, result: Facts | Exception) -> None:
+        if isinstance(result, Exception):
+            raise result
+        if result != self.facts:
+            self.facts = result
+            self.changed.emit()
+
+
+def facts_of(config: TrainConfig, scan: Scan) -> Facts:
+    """The facts of settings and pictures."""
+    learned = sum(not record.is_regularization and not scan.edits(record.path).excluded for record in scan.records)
+    if not learned:
+        return Facts()
+    return Facts(num_pictures=learned, total_steps=run_length(config, scan).total_steps)

@@ -1,0 +1,149 @@
+"""The settings page around its forms: going to an option, the bar that stays in view, what refuses a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.params_facts import ParamsFacts
+from app.project import Project
+from app.settings import Settings
+from app.tabs.params import ParamsTab
+from core.config.rules import Facts
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, project: Project, settings: Settings) -> ParamsTab:
+    made = ParamsTab(project, settings)
+    qtbot.addWidget(made)
+    made.resize(1080, 760)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+def is_in_view(tab: ParamsTab, widget: QWidget) -> bool:
+    """Whether a widget lies below the bar and above the end of the view."""
+    top = widget.mapTo(tab.area.viewport(), QPoint(0, 0)).y()
+    return tab.tools.height() <= top <= tab.area.viewport().height() - 40
+
+
+@pytest.fixture
+def pictures_of_30(tmp_path: Path) -> Path:
+    folder = tmp_path / "5_mika"
+    folder.mkdir()
+    for number in range(30):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("key", ["optimizer.beta2", "network.rank", "output.comment"])
+def test_an_option_is_brought_into_view_whatever_is_hidden(qtbot: QtBot, tab: ParamsTab, key: str) -> None:
+    tab.activateWindow()
+    qtbot.waitUntil(tab.isActiveWindow)
+    tab.search.setText("no such thing")
+    tab.show_option(key)
+    assert tab.all_switch.isChecked()
+    assert tab.search.text() == ""
+    row = tab.form.row(key)
+    qtbot.waitUntil(lambda: row.isVisible() and is_in_view(tab, row))
+    qtbot.waitUntil(lambda: row.editor.isAncestorOf(tab.focusWidget()) or row.editor.input().hasFocus())
+
+
+def test_the_bar_stays_in_view_and_marks_the_section(qtbot: QtBot, tab: ParamsTab) -> None:
+    tab.all_switch.click()
+    tab.form.settle()
+    qtbot.mouseClick(tab.tools.chips.buttons["output"], Qt.MouseButton.LeftButton)
+    card = tab.form.cards["output"]
+    qtbot.waitUntil(lambda: card.visibleRegion().boundingRect().height() > 50)
+    assert tab.tools.mapTo(tab.area.viewport(), QPoint(0, 0)).y() == 0
+    assert tab.tools.chips.key == "output"
+    tab._end_aim()
+    tab.area.verticalScrollBar().setValue(0)
+    assert tab.tools.mapTo(tab.area.viewport(), QPoint(0, 0)).y() > 100
+
+
+def test_only_sections_with_something_found_can_be_jumped_to(tab: ParamsTab) -> None:
+    tab.all_switch.click()
+    tab.search.setText("learning rate")
+    buttons = tab.tools.chips.buttons
+    assert buttons["optimizer"].isEnabled()
+    assert not buttons["output"].isEnabled()
+    tab.search.clear()
+    assert buttons["output"].isEnabled()
+
+
+def test_a_contradiction_keeps_the_run_from_starting(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures: Path
+) -> None:
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(pictures)
+    assert tab.start_button.isEnabled()
+    project.change({"training.precision": "fp16", "training.device": "cpu"})
+    assert not tab.start_button.isEnabled()
+    assert tab.reason.text() == "A processor cannot train in fp16."
+    assert tab.tools.conflicts_button.text() == "1 thing to look at"
+    project.change({"training.precision": "bf16"})
+    assert tab.start_button.isEnabled()
+    project.change({"network.alpha": 512.0})
+    assert tab.start_button.isEnabled()
+
+
+def test_the_button_of_contradictions_goes_from_one_to_the_next(qtbot: QtBot, project: Project, tab: ParamsTab) -> None:
+    tab.all_switch.click()
+    project.change({"network.alpha": 512.0, "loss.noise_offset": 0.5})
+    assert tab.tools.conflicts_button.text() == "2 things to look at"
+    asked: list[str] = []
+    tab.tools.asked.connect(asked.append)
+    for _ in range(3):
+        tab.tools.conflicts_button.click()
+    assert asked == ["network.alpha", "loss.noise_offset", "network.alpha"]
+
+
+def test_rules_know_the_number_of_pictures_and_steps(
+    qtbot: QtBot, project: Project, tab: ParamsTab, pictures_of_30: Path
+) -> None:
+    assert tab._facts.facts == Facts()
+    with qtbot.waitSignal(tab._facts.changed):
+        project.open_folder(pictures_of_30)
+    facts = tab._facts.facts
+    assert facts.num_pictures == 30
+    assert facts.total_steps is not None
+    project.change({"validation.pictures": 30})
+    assert tab.form.row("validation.pictures").conflicts[0].sentence.text().startswith("15 of 30 pictures are held out")
+    project.change({"validation.pictures": -1, "training.epochs": 1})
+    with qtbot.waitSignal(tab._facts.changed):
+        project.change({"dataset.repeats": 1, "schedule.warmup_steps": 5000})
+    assert "warm-up is as long" in tab.form.row("schedule.warmup_steps").conflicts[0].sentence.text()
+
+
+def test_facts_of_no_pictures_are_unknown(project: Project) -> None:
+    assert ParamsFacts(project).facts == Facts()
+
+
+@pytest.mark.parametrize(("language", "size"), [("en", (784, 576)), ("zh", (1104, 776))])
+def test_nothing_is_cut_off_with_contradictions_and_a_search(
+    qtbot: QtBot,
+    project: Project,
+    settings: Settings,
+    tab: ParamsTab,
+    clipped: Callable[[QWidget], list[str]],
+    language: str,
+    size: tuple[int, int],
+) -> None:
+    settings.set_language(language)  # type: ignore[arg-type]
+    tab.resize(*size)
+    tab.all_switch.click()
+    tab.advanced_switch.setChecked(True)
+    project.change({"network.alpha": 512.0, "loss.min_timestep": 1000, "optimizer.name": "prodigy"})
+    tab.form.settle()
+    qtbot.waitUntil(lambda: clipped(tab) == [])
+    tab.search.setText("rate")
+    tab.form.settle()
+    qtbot.waitUntil(lambda: clipped(tab) == [])

@@ -1,0 +1,273 @@
+"""The queue: adding, editing, ordering, removing, running one after the other, and what follows the last run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.project import Project
+from app.queue import Queue
+from app.settings import Settings
+from core.errors import UserError
+from core.events import Failed
+from core.jobs import TrainJob
+from core.power import PowerAction
+from core.queue import load_queue, queue_file
+from tests.gui.replay import ReplayRun, recorded_events
+from tests.gui.training_stage import Stage
+
+
+@pytest.fixture
+def stage(qtbot: QtBot, project: Project, settings: Settings, tmp_path: Path) -> Stage:
+    return Stage(qtbot, project, settings, tmp_path / "out")
+
+
+def fill(stage: Stage, *names: str) -> None:
+    for name in names:
+        stage.project.change({"output.name": name})
+        stage.tab.page.summary.queue_clicked.emit()
+
+
+def names(stage: Stage) -> list[str]:
+    return [entry.name for entry in stage.tab.queue.entries]
+
+
+def states(stage: Stage) -> list[str]:
+    return [entry.state for entry in stage.tab.queue.entries]
+
+
+def trained(stage: Stage) -> list[str]:
+    return [job.config.output.name for job in stage.jobs if isinstance(job, TrainJob)]
+
+
+def test_runs_are_added_under_names_of_their_own_and_kept(stage: Stage) -> None:
+    told: list[str] = []
+    stage.tab.told.connect(told.append)
+    stage.keep([], name="a", lora=True)
+    fill(stage, "a", "b", "b")
+    assert names(stage) == ["a-2", "b", "b-2"]
+    assert told[0] == "a-2 is in the queue."
+    assert stage.tab.page.queue.title.text() == "Queue (3 waiting)"
+    assert [entry.name for entry in load_queue()[0]] == names(stage)
+    again = Queue()
+    again.load()
+    assert again.entries == stage.tab.queue.entries
+
+
+def test_the_list_is_ordered_with_the_keyboard_and_the_mouse(stage: Stage) -> None:
+    fill(stage, "a", "b", "c")
+    listed = stage.tab.page.queue.list
+    listed.setFocus()
+    listed.setCurrentRow(2)
+    stage.qtbot.keyClick(listed, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    assert names(stage) == ["a", "c", "b"]
+    assert listed.currentRow() == 1
+    key = listed.key
+    assert key is not None
+    listed.drop(key, listed.visualRect(listed.model().index(2, 0)).bottomLeft())
+    assert names(stage) == ["a", "b", "c"]
+    listed.drop(key, listed.visualRect(listed.model().index(0, 0)).topLeft())
+    assert names(stage) == ["c", "a", "b"]
+    assert listed.key == key  # it stays chosen
+    stage.tab.page.queue.tools["down"].click()
+    assert names(stage) == ["a", "c", "b"]
+
+
+def test_what_is_taken_out_can_be_brought_back(stage: Stage) -> None:
+    fill(stage, "a", "b", "c")
+    panel = stage.tab.page.queue
+    panel.list.setCurrentRow(1)
+    stage.qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
+    assert names(stage) == ["a", "c"]
+    panel.tools["undo"].click()
+    assert names(stage) == ["a", "b", "c"]
+    for entry in stage.tab.queue.entries[:2]:
+        stage.tab.queue.set_state(entry.key, "done")
+    panel.clear_button.click()
+    assert names(stage) == ["c"]
+    stage.tab.queue.undo()
+    assert names(stage) == ["a", "b", "c"]
+    assert not stage.tab.queue.can_undo
+
+
+def test_an_entry_is_edited_in_the_parameters_and_goes_back_to_its_place(stage: Stage) -> None:
+    fill(stage, "a", "b", "c")
+    asked: list[str] = []
+    stage.tab.page_requested.connect(asked.append)
+    listed = stage.tab.page.queue.list
+    listed.setCurrentRow(1)
+    stage.qtbot.keyClick(listed, Qt.Key.Key_Return)
+    assert asked == ["params"]
+    assert stage.project.config.output.name == "b"
+    summary = stage.tab.page.summary
+    assert summary.queue_button.text() == "Save in the queue"
+    stage.project.change({"network.rank": 77})
+    stage.tab.add_to_queue()
+    assert names(stage) == ["a", "b", "c"]
+    assert stage.tab.queue.entries[1].config.network.rank == 77
+    assert summary.queue_button.text() == "Add to queue"
+    stage.qtbot.keyClick(listed, Qt.Key.Key_Return)
+    summary.cancel_button.click()
+    assert summary.queue_button.text() == "Add to queue"
+    assert len(names(stage)) == 3
+
+
+def test_one_run_follows_the_other_and_a_failure_makes_way(stage: Stage) -> None:
+    fill(stage, "a", "b", "c")
+    stage.runs = [
+        ReplayRun(recorded_events()),
+        ReplayRun([Failed(message="The disk is full.", remedy="r")]),
+        ReplayRun(recorded_events()),
+    ]
+    stage.tab.page.queue.start_button.click()
+    stage.qtbot.waitUntil(lambda: not stage.tab.queue.is_going)
+    assert states(stage) == ["done", "failed", "done"]
+    assert trained(stage) == ["a", "b", "c"]
+    assert stage.tab.queue.entries[1].message == "The disk is full."
+    stage.keep([], name="b")
+    stage.tab.queue.try_again(stage.tab.queue.entries[1].key)
+    assert states(stage) == ["done", "waiting", "done"]
+    stage.runs = [ReplayRun(recorded_events())]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: not stage.tab.queue.is_going)
+    assert trained(stage) == ["a", "b", "c", "b"]  # it kept nothing, so its name was free
+
+
+def test_a_run_that_the_user_ends_holds_the_queue(stage: Stage) -> None:
+    fill(stage, "a", "b")
+    stage.runs = [ReplayRun(hold_after=20, run_folder=stage.folder.path)]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: stage.tab.view.record.step == 20)
+    assert states(stage) == ["running", "waiting"]
+    stage.keep([], name="a", state=True)
+    stage.wait_for_end(stage.tab.request_pause)
+    assert states(stage) == ["paused", "waiting"]
+    assert not stage.tab.queue.is_going
+    stage.runs = [ReplayRun(recorded_events()), ReplayRun(recorded_events())]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: states(stage) == ["done", "done"])
+    assert [job.resume for job in stage.jobs if isinstance(job, TrainJob)] == [False, True, False]
+
+
+def test_hold_lets_the_run_end_and_begins_no_other(stage: Stage) -> None:
+    fill(stage, "a", "b")
+    stage.runs = [ReplayRun(hold_after=20, run_folder=stage.folder.path)]
+    run = stage.runs[0]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: stage.tab.view.record.step == 20)
+    stage.tab.page.queue.hold_button.click()
+    stage.wait_for_end(run.go_on)
+    assert states(stage) == ["done", "waiting"]
+    assert trained(stage) == ["a"]
+
+
+def test_the_queue_waits_for_a_run_that_was_started_by_hand(stage: Stage) -> None:
+    fill(stage, "a")
+    stage.project.change({"output.name": "mine"})
+    stage.start_and_hold(20)
+    stage.tab.driver.start()
+    assert trained(stage) == ["mine"]
+    stage.runs = [ReplayRun(recorded_events())]
+    stage.run.go_on()
+    stage.qtbot.waitUntil(lambda: states(stage) == ["done"])
+    assert trained(stage) == ["mine", "a"]
+
+
+def test_a_name_taken_in_the_meantime_is_left_alone(stage: Stage) -> None:
+    fill(stage, "a")
+    stage.keep([], name="a", lora=True)
+    stage.run = ReplayRun(recorded_events())
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: states(stage) == ["done"])
+    assert trained(stage) == ["a-2"]
+    assert names(stage) == ["a-2"]
+
+
+# After the last run
+
+
+@pytest.fixture
+def power(stage: Stage) -> list[PowerAction]:
+    """What the machine was asked for."""
+    asked: list[PowerAction] = []
+    stage.tab.driver._power = asked.append
+    return asked
+
+
+def run_all(stage: Stage, action: str) -> None:
+    fill(stage, "a")
+    stage.run = ReplayRun(recorded_events())
+    stage.tab.queue.set_after_last(action)  # type: ignore[arg-type]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: not stage.tab.queue.is_going)
+
+
+def test_after_the_last_run_nothing_happens_unasked(stage: Stage, power: list[PowerAction]) -> None:
+    run_all(stage, "nothing")
+    assert stage.tab.driver.countdown is None
+    assert power == []
+
+
+def test_the_machine_sleeps_after_a_minute_that_nobody_used(stage: Stage, power: list[PowerAction]) -> None:
+    run_all(stage, "sleep")
+    countdown = stage.tab.driver.countdown
+    assert countdown is not None
+    assert countdown.buttons["cancel"].text() == "Call it off (60 s)"
+    for _ in range(59):
+        countdown.tick()
+    assert power == []
+    countdown.tick()
+    stage.qtbot.waitUntil(lambda: power == ["sleep"])
+    assert stage.tab.driver.countdown is None
+
+
+@pytest.mark.parametrize("way", ["button", "escape"])
+def test_shutting_down_can_be_called_off(stage: Stage, power: list[PowerAction], way: str) -> None:
+    run_all(stage, "shutdown")
+    countdown = stage.tab.driver.countdown
+    assert countdown is not None
+    if way == "button":
+        countdown.buttons["cancel"].click()
+    else:
+        countdown.reject()
+    countdown.tick()
+    assert power == []
+    assert stage.tab.driver.countdown is None
+
+
+def test_a_machine_that_refuses_is_told(stage: Stage) -> None:
+    def refuse(_action: PowerAction) -> None:
+        raise UserError("The system did not shut down ({reason}).", remedy="r", reason="x")
+
+    stage.tab.driver._power = refuse
+    run_all(stage, "shutdown")
+    countdown = stage.tab.driver.countdown
+    assert countdown is not None
+    with stage.qtbot.waitSignal(stage.project.problem) as told:
+        countdown.buttons["now"].click()
+    assert told.args[0] == "The system did not shut down (x)."
+
+
+def test_a_queue_that_the_user_ended_does_not_turn_the_machine_off(stage: Stage, power: list[PowerAction]) -> None:
+    fill(stage, "a")
+    stage.tab.queue.set_after_last("shutdown")
+    stage.runs = [ReplayRun(hold_after=20, run_folder=stage.folder.path)]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: stage.tab.view.record.step == 20)
+    stage.wait_for_end(stage.tab.request_stop)
+    assert stage.tab.driver.countdown is None
+    assert power == []
+
+
+def test_a_damaged_queue_is_told_and_kept_aside(qtbot: QtBot) -> None:
+    queue_file().write_text("{", encoding="utf-8")
+    queue = Queue()
+    with qtbot.waitSignal(queue.problem) as told:
+        queue.load()
+    assert "damaged" in told.args[0]
+    assert queue.entries == []
+    assert load_queue() == ([], None)
+    assert queue_file().with_name("queue-damaged-1.json").read_text(encoding="utf-8") == "{"

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from core.config import TrainConfig, with_values
+from core.queue import QueueEntry, load_queue, queue_file, save_queue
+
+
+def entry(name: str, **values: object) -> QueueEntry:
+    return QueueEntry(config=with_values(TrainConfig(), {"output.name": name}), **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.json"
+
+
+def test_without_a_file_the_queue_is_empty(path: Path) -> None:
+    assert load_queue(path) == ([], None)
+
+
+def test_the_queue_survives_with_order_states_and_settings(path: Path) -> None:
+    entries = [
+        entry("first", state="done"),
+        entry("青花瓷 🎨", state="failed", message="显存不足"),
+        entry("third", state="paused"),
+        entry("fourth"),
+    ]
+    save_queue(entries, path)
+    assert load_queue(path) == (entries, None)
+    assert path.read_bytes().isascii()
+
+
+def test_it_lies_in_the_user_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILN_HOME", str(tmp_path / "home"))
+    save_queue([entry("a")])
+    assert queue_file() == tmp_path / "home" / "queue.json"
+    assert [found.name for found in load_queue()[0]] == ["a"]
+
+
+def test_a_run_that_died_with_the_window_is_paused(path: Path) -> None:
+    save_queue([entry("a", state="running"), entry("b")], path)
+    assert [found.state for found in load_queue(path)[0]] == ["paused", "waiting"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are text there")
+def test_paths_of_any_bytes_survive(path: Path) -> None:
+    folder = Path(os.fsdecode(b"/out/\xff\xfe"))
+    config = with_values(TrainConfig(), {"output.folder": folder})
+    save_queue([QueueEntry(config=config)], path)
+    (found,), damage = load_queue(path)
+    assert damage is None
+    assert found.config.output.folder == folder
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"entries": []}',
+        b'{"version": 1, "entries": {}}',
+        b'{"version": 99, "entries": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_file_is_set_aside_and_told(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    entries, damage = load_queue(path)
+    assert entries == []
+    assert damage is not None
+    assert "It is empty now." in damage.message
+    backup = path.with_name("queue-damaged-1.json")
+    assert str(backup) in damage.remedy
+    assert backup.read_bytes() == content
+    assert not path.exists()
+
+
+def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path) -> None:
+    save_queue([entry("a"), entry("b"), entry("c"), entry("d"), entry("e")], path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["entries"][1]["config"]["training"]["epochs"] = "many"
+    content["entries"][2] = None
+    content["entries"][3]["state"] = "dreaming"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    path.with_name("queue-damaged-1.json").write_text("an older one", encoding="utf-8")
+    entries, damage = load_queue(path)
+    assert [found.name for found in entries] == ["a", "e"]
+    assert damage is not None
+    assert "2 runs of it could be read." in damage.message
+    assert path.with_name("queue-damaged-1.json").read_text(encoding="utf-8") == "an older one"
+    assert path.with_name("queue-damaged-2.json").exists()
+
+
+def test_settings_of_an_older_version_are_taken_up(path: Path) -> None:
+    save_queue([entry("a")], path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    values = content["entries"][0]["config"]
+    del values["loss"]["noise_offset"]
+    values["training"]["noise_offset"] = 0.05
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (found,), damage = load_queue(path)
+    assert damage is None
+    assert found.config.loss.noise_offset == 0.05
+
+
+def test_a_failed_write_leaves_the_file_of_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_queue([entry("a")], path)
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="space"):
+        save_queue([entry("a"), entry("b")], path)
+    assert [found.name for found in load_queue(path)[0]] == ["a"]
+    assert [found.name for found in path.parent.iterdir()] == ["queue.json"]

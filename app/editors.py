@@ -23,8 +23,7 @@ from app import theme
 from app.widgets.card import button, label, restyle
 from app.widgets.switch import Switch
 from core.config import FieldSpec
-from core.config.labels import choice_label as choice_label
-from core.config.labels import number_text as number_text
+from core.config.labels import choice_label, number_text
 from core.text import tr
 
 _LARGEST_INT = 2**31 - 1
@@ -331,6 +330,7 @@ class PathLine(QWidget):
         self.line.editingFinished.connect(self._typed)
         self._shown = Path()
         self.button = button(icon="folder-open")
+        self.button.setAutoDefault(False)  # In a dialog, Enter in the line is for the line.
         self.button.clicked.connect(self._browse)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

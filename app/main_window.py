@@ -352,7 +352,7 @@ class MainWindow(QMainWindow):
         self.question.add_button("stop", stop)
         if self.training is not None and self.training.is_running:
             self.question.add_button("pause", tr("Pause and close"))
-        self.question.add_button("keep", tr("Keep running"), "primary", default=True)
+        self.question.add_button("keep", tr("Do not close"), "primary", default=True)
         self.question.answered.connect(self._answer)
         self.question.open()
 

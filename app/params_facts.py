@@ -22,6 +22,7 @@ class ParamsFacts(QObject):
         self._project = project
         self._latest = Latest(self)
         self._basis: object = None
+        self._scan: Scan | None = None
         self.facts = Facts()
         project.config_changed.connect(self.look)
         project.records_changed.connect(self.look)
@@ -33,10 +34,10 @@ class ParamsFacts(QObject):
         config, scan = self._project.config, self._project.scan
         if scan is not None and scan.folder != config.dataset.folder:
             scan = None
-        basis = (id(scan), config.dataset, config.training)
-        if basis == self._basis and not again:
+        basis = (config.dataset, config.training, config.validation)
+        if scan is self._scan and basis == self._basis and not again:
             return
-        self._basis = basis
+        self._scan, self._basis = scan, basis
         if scan is None:
             self._latest.drop()
             self._take(Facts())

@@ -84,7 +84,7 @@ class Queue(QObject):
         """Put the changed settings in the place of the entry that is being changed. Returns it, if it is there."""
         key, self.editing = self.editing, None
         entry = self.entry(key) if key else None
-        if entry is None:
+        if entry is None or entry.state == "running":
             self.changed.emit()
             return None
         if entry.state == "paused":
@@ -134,9 +134,11 @@ class Queue(QObject):
             self._changed()
 
     def set_state(self, key: str, state: EntryState, message: str = "") -> None:
-        """Note how an entry stands."""
+        """Note how an entry stands. One that begins to run is not being changed any more."""
         entry = self.entry(key)
         if entry is not None:
+            if state == "running" and self.editing == key:
+                self.editing = None
             self._replace(replace(entry, state=state, message=message))
 
     def set_config(self, key: str, config: TrainConfig) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
 from app.background import Background
 from app.project import Project, demo_folder
-from core.config import TrainConfig, field_specs, with_values
+from core.config import TrainConfig, with_values
+from core.config.labels import differing, value_of
 from core.dataset.records import Scan
 from core.device import Device, training_device
 from core.errors import UserError
@@ -48,7 +48,7 @@ class QuickChoices(QObject):
         self._device: Device | None = None
         self._device_wish = ""
         self._background = Background(self)
-        if project.chosen is None and not changed_keys(TrainConfig(), project.config) - set(_ANSWERS):
+        if project.chosen is None and not set(differing(TrainConfig(), project.config)) - set(_ANSWERS):
             project.set_config(project.config, chosen=TrainConfig())
         self._captions = QTimer(self)
         self._captions.setSingleShot(True)
@@ -64,7 +64,7 @@ class QuickChoices(QObject):
         """What Kiln chooses for the present answers, name and place as they are."""
         config = self._project.config
         basis = self.now() or self._project.chosen or TrainConfig()
-        return with_values(basis, {key: _value(config, key) for key in (*_ANSWERS, "output.name")})
+        return with_values(basis, {key: value_of(config, key) for key in (*_ANSWERS, "output.name")})
 
     def _ask_device(self) -> None:
         """See where the run will compute; a driver may take its time to answer."""
@@ -121,7 +121,7 @@ class QuickChoices(QObject):
         kept: tuple[str, ...] = _FROM_PICTURES if scan is None else ()
         if (scan is None or self._device is None) and chosen.model.base == config.model.base:
             kept += _FROM_SIZES
-        return with_values(after, {key: _value(chosen, key) for key in kept}) if kept else after
+        return with_values(after, {key: value_of(chosen, key) for key in kept}) if kept else after
 
     def _open_folder_of_config(self) -> None:
         folder = self._project.config.dataset.folder
@@ -158,18 +158,9 @@ def choices(
         demo = demo_config(config.dataset.folder, config.output.folder)
         if demo.model.base == config.model.base:
             return with_values(demo, {"training.epochs": config.training.epochs})
-        return with_values(after, {key: _value(demo, key) for key in _FROM_DEMO})
+        return with_values(after, {key: value_of(demo, key) for key in _FROM_DEMO})
     except (UserError, OSError):
         return None
-
-
-def changed_keys(old: TrainConfig, new: TrainConfig) -> set[str]:
-    """The options that differ, as `section.name`."""
-    return {
-        spec.key
-        for spec in field_specs()
-        if getattr(getattr(old, spec.section), spec.name) != getattr(getattr(new, spec.section), spec.name)
-    }
 
 
 def merged(current: TrainConfig, before: TrainConfig, after: TrainConfig) -> TrainConfig:
@@ -180,18 +171,13 @@ def merged(current: TrainConfig, before: TrainConfig, after: TrainConfig) -> Tra
         before: What was chosen by itself until now.
         after: What is chosen by itself from now on.
     """
-    own = changed_keys(before, current)
+    own = set(differing(before, current))
     if before.dataset.folder == after.dataset.folder:
         own.add("output.name")  # A run changes which number is free; the name stays until there are other pictures.
     elif _is_suggested(current.output.name, before.dataset.folder):
         own.discard("output.name")
-    new = {key: _value(after, key) for key in changed_keys(current, after) - own - set(_ANSWERS)}
+    new = {key: value_of(after, key) for key in set(differing(current, after)) - own - set(_ANSWERS)}
     return with_values(current, new)
-
-
-def _value(config: TrainConfig, key: str) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(getattr(config, section), name)
 
 
 def _is_demo(config: TrainConfig) -> bool:

@@ -9,10 +9,11 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.background import Background
-from app.past_runs import PastRun
+from app.past_runs import PastRun, runs_now
 from app.trash import move_to_trash_as_is
 from app.widgets.message_dialog import MessageDialog
 from core.errors import UserError
+from core.run_folder import RunFolder
 from core.text import tr
 
 
@@ -56,6 +57,11 @@ class RunDeletion(QObject):
         self.question = None
         if answer == "cancel":
             return
+        for folder in folders:
+            if runs_now(RunFolder(folder)):  # It may have gone on while it was asked.
+                remedy = tr("Wait for its end, or stop it where it was started.")
+                self.problem.emit(tr("{name} is being trained.", name=folder.name), remedy)
+                return
         paths = [*folders, *files] if answer == "all" else folders
         self._background.start(lambda: move_to_trash_as_is(paths), self._take)
 

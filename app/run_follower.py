@@ -49,8 +49,8 @@ class RunFollower(QObject):
         self._alive.timeout.connect(self.check_alive)
         self._alive.start()
 
-    def look(self) -> None:
-        """Read what is new."""
+    def look(self) -> bool:
+        """Read what is new. Returns whether there may be more."""
         try:
             with self._folder.events.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -60,16 +60,16 @@ class RunFollower(QObject):
                 file.seek(self._read_bytes)
                 data = file.read(_MOST_BYTES)
         except OSError:
-            return  # Not there yet, or just being replaced.
+            return False  # Not there yet, or just being replaced.
         whole = data[: data.rfind(b"\n") + 1]
         self._read_bytes += len(whole)
         if events := events_of(whole):
             self.told.emit(events)
+        return bool(whole) and len(data) == _MOST_BYTES
 
     def check_alive(self) -> None:
         """Tell when nobody is at work on the run any more."""
-        if not runs_now(self._folder):
-            self.look()
+        if not runs_now(self._folder) and not self.look():
             self.stop()
             self.ended.emit()
 

@@ -91,6 +91,7 @@ class RunStarter(QObject):
         """A run that is still being read does not begin."""
         if self._reader.is_busy:
             self._reader.drop()
+            self.record.outcome = Finished(stopped=True)
             self.ended.emit()
 
     def _begin(self, job: TrainJob, record: RunRecord) -> None:

@@ -64,6 +64,8 @@ class RunStarting(QObject):
 
     def start_anew(self, config: TrainConfig) -> None:
         """Start a run of before again with these settings, under its name if there is nothing to keep of it."""
+        if self._refuses():
+            return
         if has_state(RunFolder.of(config)) or lora_path(config).exists():
             config = with_values(config, {"output.name": free_name(config.output.name, config.output.folder)})
         self._start_with(config)
@@ -80,8 +82,7 @@ class RunStarting(QObject):
             config: Its settings, when some were changed.
             from_step: The step whose state is meant; -1 for the last one.
         """
-        if self._starter.is_running:
-            self._project.problem.emit(tr("Another run is going on."), tr("Wait for its end, or pause it first."))
+        if self._refuses():
             return
         try:
             config = config or folder.continued_config()
@@ -115,6 +116,12 @@ class RunStarting(QObject):
         name = free_name(config.output.name, output)
         self._project.set_config(with_values(config, {"output.name": name, "output.folder": output}))
         return True
+
+    def _refuses(self) -> bool:
+        """Whether a run is going on, which is told: there is one at a time."""
+        if self._starter.is_running:
+            self._project.problem.emit(tr("Another run is going on."), tr("Wait for its end, or pause it first."))
+        return self._starter.is_running
 
     def _start_with(self, config: TrainConfig) -> None:
         folder = RunFolder.of(config)

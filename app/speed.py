@@ -47,12 +47,6 @@ def remembered_duration(settings: Settings, config: TrainConfig, steps: int) -> 
     return Duration(seconds, is_scaled=not _alike(nearest["work"], work))
 
 
-def remembered_duration_s(settings: Settings, config: TrainConfig, steps: int) -> float | None:
-    """As `remembered_duration`, the seconds alone."""
-    found = remembered_duration(settings, config, steps)
-    return found.seconds if found else None
-
-
 def _known(settings: Settings) -> list[dict[str, Any]]:
     """What is remembered, the newest first; what is damaged is forgotten."""
     try:

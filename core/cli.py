@@ -262,7 +262,7 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
     if options.verb == "quick":
         return _quick(options, changes)
     if options.verb == "train":
-        return TrainJob(config=_changed(load_config(here(options.config)), changes))
+        return TrainJob(config=_changed(_loaded(here(options.config)), changes))
     if options.verb == "resume":
         from core.run_folder import RunFolder
 
@@ -279,8 +279,28 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
         return _sample(options)
 
 
+def _loaded(path: Path) -> TrainConfig:
+    """The settings of a file; those of another program are named as what they are."""
+    try:
+        return load_config(path)
+    except UserError as error:
+        from core.imports import OwnSettingsError, read_settings, source_title
+
+        try:
+            source = read_settings(path).source
+        except (UserError, OwnSettingsError, OSError):
+            raise error from None
+        raise UserError(
+            "{path} is of another program: {program}.",
+            remedy='Turn them into settings of Kiln: kiln settings "{path}" --to config.toml',
+            path=path,
+            program=source_title(source),
+        ) from error
+
+
 def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
     from core.dataset.scan import scan_folder
+    from core.device import training_device
     from core.quick import quick_config
 
     pictures = here(options.pictures)
@@ -293,6 +313,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
             output=here(options.output) if options.output else None,
             seed=options.seed,
             scan=scan_folder(pictures),
+            device=training_device(changes.get("training.device", "auto")),
         )
         return TrainJob(config=_changed(config, changes))
 

@@ -74,11 +74,11 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 def remove_left_overs(folder: Path) -> None:
     """Remove temporary files of writers that died; those of living processes stay."""
-    import psutil
-
     names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - there may be thousands of other files
     for name in names:
         if name.startswith(".kiln-") and name.endswith(".tmp"):
+            import psutil  # Rarely needed, and it takes a while.
+
             pid = name.split("-")[1]
             if not (pid.isdigit() and psutil.pid_exists(int(pid))):
                 (folder / name).unlink(missing_ok=True)

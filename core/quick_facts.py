@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core.dataset.records import ImageRecord, Scan
@@ -52,9 +52,22 @@ class Facts:
 
 
 def facts_of(scan: Scan | None) -> Facts:
-    """The facts of a dataset; those of regularization folders show what is there already and do not count."""
+    """The facts of a dataset; those of regularization folders show what is there already and do not count.
+
+    Those of the last data set are kept: several parts of the window ask for them, and very many pictures take a while.
+    """
+    global _last
     if scan is None:
         return Facts()
+    if _last is None or _last[0] is not scan:
+        _last = scan, _facts_of(scan)
+    return _last[1]
+
+
+_last: tuple[Scan, Facts] | None = None
+
+
+def _facts_of(scan: Scan) -> Facts:
     learned = [record for record in scan.records if not record.is_regularization]
     num_shown, has_own = len(learned), any(record.repeats for record in learned)
     if scan.pictures:
@@ -66,7 +79,7 @@ def facts_of(scan: Scan | None) -> Facts:
         num_pictures=len(learned),
         num_shown=num_shown,
         target=_target_of(learned, captions),
-        trigger=_trigger_of(learned),
+        trigger=_trigger_of(learned, scan.folders),
         has_own_repeats=has_own,
         captions=tuple(captions),
         counts=tuple(tag_counts(captions)),
@@ -78,12 +91,30 @@ def _sample(captions: Sequence[str]) -> list[str]:
     return list(captions[::step])
 
 
-def _trigger_of(learned: Sequence[ImageRecord]) -> str:
-    """`name` for a folder called `10_name`; only what names all of the pictures: one sub-folder's name does not."""
-    # As texts, because ten thousand paths take a while to ask for their folders.
-    folders = {os.path.dirname(str(record.path)) for record in learned}  # noqa: PTH120
-    words = {(repeats_of(Path(folder).absolute().name) or (0, ""))[1] for folder in folders}
-    return words.pop() if len(words) == 1 else ""
+def _trigger_of(learned: Sequence[ImageRecord], folders: Sequence[Path]) -> str:
+    """`name` for a folder called `10_name`; only what names all of the pictures: one sub-folder's name does not.
+
+    Args:
+        learned: The pictures that count.
+        folders: All folders with pictures. With a single one there is no need to ask each of ten thousand pictures.
+    """
+    common = ""
+    for folder in folders if len(folders) == 1 and learned else map(_folder_of, learned):
+        word = _word_of(folder)
+        if not word or (common and word != common):
+            return ""
+        common = word
+    return common
+
+
+def _folder_of(record: ImageRecord) -> Path:
+    return record.path.parent
+
+
+@lru_cache(maxsize=256)
+def _word_of(folder: Path) -> str:
+    """`name` for a folder called `10_name`, else nothing."""
+    return (repeats_of(folder.absolute().name) or (0, ""))[1]
 
 
 def _target_of(learned: Sequence[ImageRecord], captions: Sequence[str]) -> Target | None:

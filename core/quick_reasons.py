@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import TrainConfig, field_specs
-from core.config.labels import choice_label, number_text
+from core.config import TrainConfig
+from core.config.labels import number_text, specs_by_key, value_of, value_text
 from core.device import Device
 from core.estimate import trains_text_encoder
 from core.models import BaseModel
@@ -53,8 +53,8 @@ def reasons(
     """
     found = []
     for keys, sentence, why in _all(config, model, facts, device, length):
-        values = tuple(_value(config, key) for key in keys)
-        own = [key for key in keys if chosen is None or _value(config, key) != _value(chosen, key)]
+        values = tuple(value_of(config, key) for key in keys)
+        own = [key for key in keys if chosen is None or value_of(config, key) != value_of(chosen, key)]
         if own:
             sentence, why = _own(config, chosen, own)
         found.append(Choice(keys=keys, values=values, sentence=sentence, why=why, is_own=bool(own)))
@@ -76,15 +76,14 @@ def _all(
     yield _text_encoder(config, facts)
     yield _precision(config, device)
     yield _held_out(config, facts, length)
-    yield _previews(config)
+    yield _previews(config, facts)
 
 
 def _own(config: TrainConfig, chosen: TrainConfig | None, own: list[str]) -> tuple[str, str]:
-    titles = {spec.key: spec.title for spec in field_specs()}
-    sentence = tr("{title}: {value}, set by you.", title=tr(titles[own[0]]), value=value_text(_value(config, own[0])))
+    sentence = tr("{title}: {value}, set by you.", title=_title(own[0]), value=_text(config, own[0]))
     if chosen is None:
         return sentence, tr("These settings were loaded, so Kiln leaves them as they are.")
-    wanted = [f"{tr(titles[key])} {value_text(_value(chosen, key)) or tr('nothing')}" for key in own]
+    wanted = [f"{_title(key)} = {_text(chosen, key)}" for key in own]
     return sentence, tr("Kiln would take: {values}. What you set stays until you reset it.", values="; ".join(wanted))
 
 
@@ -151,10 +150,10 @@ def _rank(config: TrainConfig, model: BaseModel, facts: Facts) -> _Reason:
 def _rate(config: TrainConfig, model: BaseModel) -> _Reason:
     rate, text_rate = config.optimizer.learning_rate, config.optimizer.text_encoder_learning_rate
     keys = ("optimizer.learning_rate", "optimizer.text_encoder_learning_rate", "optimizer.name")
-    sentence = tr("Learning rate {rate}.", rate=value_text(rate))
+    sentence = tr("Learning rate {rate}.", rate=number_text(rate))
     if trains_text_encoder(config):
         sentence = tr(
-            "Learning rate {rate}, text encoder {text_rate}.", rate=value_text(rate), text_rate=value_text(text_rate)
+            "Learning rate {rate}, text encoder {text_rate}.", rate=number_text(rate), text_rate=number_text(text_rate)
         )
     why = (
         tr("The starter model learns well at a rate that would burn a large model.")
@@ -204,9 +203,12 @@ def _batch(config: TrainConfig, model: BaseModel, device: Device | None) -> _Rea
         sentence = tr("{batch}, with checkpointing to save memory.", batch=batch)
         why = tr("Without it the run would not fit. Steps take about a third longer; what is learned is the same.")
     elif model.is_starter:
-        sentence, why = f"{batch}.", tr("The starter model is so small that this fits everywhere and is steadier.")
+        sentence, why = (
+            tr("{batch}.", batch=batch),
+            tr("The starter model is so small that this fits everywhere and is steadier."),
+        )
     elif device is None or device.kind != "cuda":
-        sentence = f"{batch}."
+        sentence = tr("{batch}.", batch=batch)
         why = tr("On a processor more at once is no faster. On a card with room Kiln takes more.")
     else:
         sentence = tr("{batch}, which fits {device}.", batch=batch, device=device.title)
@@ -262,8 +264,8 @@ def _held_out(config: TrainConfig, facts: Facts, length: RunLength | None) -> _R
     )
 
 
-def _previews(config: TrainConfig) -> _Reason:
-    keys = ("sampling.prompts",)
+def _previews(config: TrainConfig, facts: Facts) -> _Reason:
+    keys = ("sampling.prompts", "sampling.every_n_epochs")
     prompts = config.sampling.prompts
     if not prompts:
         return keys, tr("No previews yet."), tr("They come with captions or a trigger word.")
@@ -271,25 +273,15 @@ def _previews(config: TrainConfig) -> _Reason:
     sentence = (
         tr("1 preview after each epoch.") if number == 1 else tr("{number} previews after each epoch.", number=number)
     )
-    return (
-        keys,
-        sentence,
-        "\n".join([tr("Made from your tags:"), *(f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1))]),
-    )
+    head = tr("Made from your tags:") if facts.captions else tr("What is drawn:")
+    return keys, sentence, "\n".join([head, *(f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1))])
 
 
-def _value(config: TrainConfig, key: str) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(getattr(config, section), name)
+def _title(key: str) -> str:
+    return tr(specs_by_key()[key].title)
 
 
-def value_text(value: Any) -> str:
-    """A value as people write it, shortened where it is long."""
-    if isinstance(value, bool):
-        return tr("on") if value else tr("off")
-    if isinstance(value, float):
-        return number_text(value)
-    if isinstance(value, tuple):
-        return str(len(value))
-    text = choice_label(value) if isinstance(value, str) else str(value)
+def _text(config: TrainConfig, key: str) -> str:
+    """The value of an option, shortened where it is long."""
+    text = value_text(specs_by_key()[key], value_of(config, key))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -152,25 +152,25 @@ class RunFolder:
             if file.read(1) != b"\n":
                 file.write(b"\n")
 
+    def said_after(self, step: int) -> list[Event]:
+        """What `rewind` would forget: all that was said of steps after `step`, and how the run ended."""
+        return [event for event in self.recorded() if _is_after(event, step)]
+
     def rewind(self, step: int) -> list[Event]:
         """Forget what was said of steps after `step`, and how the run ended: it goes on from there.
 
         Returns:
             What was forgotten.
         """
-        if not self.events.is_file():
-            return []
-        kept: list[Event] = []
-        forgotten: list[Event] = []
-        for event in self.recorded():
-            ends = isinstance(event, (Finished, Failed, BestEpoch))
-            (forgotten if ends or getattr(event, "step", 0) > step else kept).append(event)
+        forgotten = self.said_after(step)
         if forgotten:
-            write_text(self.events, _lines(kept))
+            write_text(self.events, _lines([event for event in self.recorded() if not _is_after(event, step)]))
         return forgotten
 
     def put_aside(self, forgotten: list[Event]) -> Path | None:
         """Move the LoRA files and previews of forgotten events into a folder of their own; nothing is deleted.
+
+        Done before they are forgotten, it leaves nothing behind that nobody knows of, whenever it is interrupted.
 
         Returns:
             The folder, or None when no LoRA file was among them.
@@ -267,6 +267,11 @@ def state_files(folder: Path) -> list[StateFile]:
 
 def _lines(events: list[Event]) -> str:
     return "".join(to_line(event) + "\n" for event in events)
+
+
+def _is_after(event: Event, step: int) -> bool:
+    """Whether an event is of a later step, or says how the run ended."""
+    return isinstance(event, (Finished, Failed, BestEpoch)) or getattr(event, "step", 0) > step
 
 
 def _last_change(run: Path) -> float:

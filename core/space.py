@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError
 from core.events import Notice
-from core.paths import user_data_folder
 from core.text import tr
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ RESERVE_BYTES = 50_000_000
 
 _FILE_VALUE_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 _PREVIEW_BYTES_PER_PIXEL = 2.0  # A PNG of a painting or a photograph has 1.2 to 2.
-_CACHE_BYTES_PER_PICTURE_PIXEL = 0.3  # Four channels of float32 for 64 pixels, and their file's head.
-_CACHE_BYTES_PER_CAPTION = 300_000  # 77 tokens of 768 numbers in float32, and a pooled one.
 
 
 def free_bytes(folder: Path) -> int:
@@ -71,48 +68,33 @@ def needed_bytes(config: TrainConfig, num_steps_per_epoch: int, lora_bytes: int,
     return (num_saves + 1) * lora_bytes + num_states * state_bytes + num_previews * preview_bytes
 
 
-def cache_bytes(config: TrainConfig, num_pictures: int) -> int:
-    """Bytes that the latents and text embeddings of so many pictures take in the cache, if none are there yet."""
-    num_mirrored = 2 if config.dataset.flip else 1
-    latents = int(config.dataset.resolution**2 * _CACHE_BYTES_PER_PICTURE_PIXEL) * num_mirrored
-    captions = 0 if config.network.train_text_encoder else _CACHE_BYTES_PER_CAPTION
-    return num_pictures * (latents + captions)
+def check_space(config: TrainConfig, num_steps_per_epoch: int, lora_bytes: int, *, from_step: int = 0) -> None:
+    """Make sure before the start that a run has room for all it writes into its output folder.
 
-
-def check_space(
-    config: TrainConfig, num_steps_per_epoch: int, lora_bytes: int, *, num_pictures: int = 0, from_step: int = 0
-) -> None:
-    """Make sure before the start that a run has room for all it writes.
+    The cache of encoded pictures is not counted: most of it is often there already, and a run goes on without it.
 
     Args:
         config: The settings of the run.
         num_steps_per_epoch: Optimizer steps of one epoch.
         lora_bytes: Size of the LoRA file in the precision of `config.output.precision`.
-        num_pictures: Pictures whose latents and captions may have to be cached.
         from_step: The step that the run goes on from.
 
     Raises:
-        UserError: Some disk is too full; says which folder needs how much.
-        OSError: A disk does not answer.
+        UserError: The disk is too full; says how much is needed.
+        OSError: The disk does not answer.
     """
-    output, cache = config.output.folder, user_data_folder()
-    needed = {output: needed_bytes(config, num_steps_per_epoch, lora_bytes, from_step=from_step) + RESERVE_BYTES}
-    cached = cache_bytes(config, num_pictures)
-    if cached and _disk_of(cache) == _disk_of(output):
-        needed[output] += cached
-    elif cached:
-        needed[cache] = cached + RESERVE_BYTES
-    for folder, num_bytes in needed.items():
-        free = free_bytes(folder)
-        if free < num_bytes:
-            raise UserError(
-                "The disk is too full for this run: it needs about {needed} MB in {folder}, and {free} MB are free.",
-                remedy="Free some space, choose another output folder, or keep fewer states and LoRA files.",
-                failure="disk_full",
-                needed=f"{num_bytes / 1e6:,.0f}",
-                free=f"{free / 1e6:,.0f}",
-                folder=folder,
-            )
+    folder = config.output.folder
+    num_bytes = needed_bytes(config, num_steps_per_epoch, lora_bytes, from_step=from_step) + RESERVE_BYTES
+    free = free_bytes(folder)
+    if free < num_bytes:
+        raise UserError(
+            "The disk is too full for this run: it needs about {needed} MB in {folder}, and {free} MB are free.",
+            remedy="Free some space, choose another output folder, or keep fewer states and LoRA files.",
+            failure="disk_full",
+            needed=f"{num_bytes / 1e6:,.0f}",
+            free=f"{free / 1e6:,.0f}",
+            folder=folder,
+        )
 
 
 class SpaceWatch:
@@ -144,10 +126,3 @@ class SpaceWatch:
                     ),
                 )
         return None
-
-
-def _disk_of(folder: Path) -> int:
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place.stat().st_dev

@@ -291,6 +291,9 @@ class ParamsTab(QWidget):
         self._go_to_form()
 
     def _search(self, text: str) -> None:
+        # However little is found, the page stays long enough for the field to stay where it is being typed into.
+        above = self.all_switch.y() - theme.SPACE_M
+        self._content.setMinimumHeight(above + self.area.viewport().height() if text else 0)
         self.form.search(text)
         self._show_sections()
         self._go_to_form()

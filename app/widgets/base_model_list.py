@@ -11,8 +11,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QStandardItem, 
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app import theme
-from app.editors import choice_label
 from app.wording import size_text
+from core.config.labels import choice_label
 from core.model_places import FoundModel
 from core.text import tr
 

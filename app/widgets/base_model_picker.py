@@ -10,12 +10,13 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLineEdit, QMenu, QPushButton, QSizePolicy, QWidget
 
-from app.editors import Editor, browse_start, choice_label, guard_wheel, local_paths, mark_wrong, path_of
+from app.editors import Editor, browse_start, guard_wheel, local_paths, mark_wrong, path_of
 from app.latest import Latest
 from app.widgets.base_model_list import ACTION, KIND_ROLE, BaseModelDelegate, BaseModelItems
 from app.widgets.card import button, label, set_role
 from app.wording import size_text
 from core.config import FieldSpec
+from core.config.labels import choice_label
 from core.errors import UserError, explain
 from core.model_places import FoundModel, add_folder, described, own_models, remembered_models, search
 from core.models import BaseModel, describe_base

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QFontMetrics
 
 from app import theme
+from core.text import tr
 
+_TICK_GAP_PX = 8
+_MOST_EPOCHS = 14
 SMOOTH_POINTS = 600
 """Antialiased curves are only fast for few points."""
 PEAK_BINS = 800
@@ -107,3 +111,36 @@ class FittingRange:
                 return
         self._known = low - room, high + room
         self._plot.setYRange(*self._known, padding=0)
+
+
+def epoch_ticks(starts: Mapping[int, int], step_px: float, metrics: QFontMetrics) -> list[tuple[float, str]]:
+    """The ends of epochs on an axis of steps; words, or else numbers, only where they have room.
+
+    Args:
+        starts: The first step of each epoch.
+        step_px: So wide is a step.
+        metrics: Of the font of the words.
+    """
+    known = sorted(starts.items())[1:]
+    every = max(1, -(-len(known) // _MOST_EPOCHS))
+    ended = [(first - 0.5, epoch - 1) for epoch, first in known if (epoch - 1) % every == 0]
+    named = [(place, tr("Epoch {epoch}", epoch=epoch)) for place, epoch in ended]
+    shown = _without_overlaps(named, step_px, metrics)
+    if len(shown) < len(named):
+        shown = _without_overlaps([(place, str(epoch)) for place, epoch in ended], step_px, metrics)
+    words = dict(shown)
+    return [(place, words.get(place, "")) for place, _ in ended]
+
+
+def _without_overlaps(
+    ticks: Sequence[tuple[float, str]], unit_px: float, metrics: QFontMetrics
+) -> list[tuple[float, str]]:
+    """The ticks, in order, whose words do not run into those of the one before."""
+    shown: list[tuple[float, str]] = []
+    taken_px = -math.inf
+    for place, words in ticks:
+        half_px = metrics.horizontalAdvance(words) / 2
+        if place * unit_px - half_px >= taken_px:
+            shown.append((place, words))
+            taken_px = place * unit_px + half_px + _TICK_GAP_PX
+    return shown

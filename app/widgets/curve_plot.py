@@ -8,15 +8,25 @@ from typing import Any, Literal
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, QTimer
-from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app import theme
-from app.editors import number_text
 from app.run_record import RunRecord
 from app.widgets.card import ElidedLabel, label, set_role
-from app.widgets.curve_parts import FittingRange, dress_plot, few, finite, floats, make_plot, mixed, peaks
+from app.widgets.curve_parts import (
+    FittingRange,
+    dress_plot,
+    epoch_ticks,
+    few,
+    finite,
+    floats,
+    make_plot,
+    mixed,
+    peaks,
+)
 from app.widgets.segments import Segments
+from core.config.labels import number_text
 from core.text import tr
 
 View = Literal["loss", "validation", "rate", "gradient", "size"]
@@ -24,8 +34,6 @@ VIEWS: tuple[View, ...] = ("loss", "validation", "rate", "gradient", "size")
 REDRAW_MS = 250
 """A frame of a long run takes some 20 ms of a processor that may be training: a few per second are enough."""
 _MARK_NEAR_PX = 10
-_MOST_EPOCH_MARKS = 14
-_MOST_EPOCH_WORDS = 5
 
 
 class CurvePlot(QWidget):
@@ -163,6 +171,7 @@ class CurvePlot(QWidget):
         self.segments.set_text("gradient", tr("Gradient"), tr("Length of the gradient before it is limited"))
         self.segments.set_text("size", tr("LoRA size"), tr("Length of all weights of the LoRA: how far it has moved"))
         self.setAccessibleName(tr("Curves of the run; Left and Right go through the steps"))
+        self._mark_epochs()
         self._show_legend()
         self._show_readout()
 
@@ -190,6 +199,11 @@ class CurvePlot(QWidget):
         super().showEvent(event)
         self.redraw()
         self._timer.start()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Another width has room for other words."""
+        super().resizeEvent(event)
+        self.touch()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """Nobody looks: draw nothing."""
@@ -223,14 +237,10 @@ class CurvePlot(QWidget):
         return losses
 
     def _mark_epochs(self) -> None:
-        """The last steps of epochs as lines with a number above, as many as there is room for."""
-        starts = sorted(self._record.epoch_starts.items())[1:]
-        every = max(1, -(-len(starts) // _MOST_EPOCH_MARKS))
-        ended = [(first - 0.5, epoch - 1) for epoch, first in starts if (epoch - 1) % every == 0]
-        has_room = len(ended) <= _MOST_EPOCH_WORDS
-        ticks = [(place, tr("Epoch {epoch}", epoch=epoch) if has_room else str(epoch)) for place, epoch in ended]
+        """The last steps of epochs as lines with a number above; words and numbers only where they have room."""
+        step_px = self.plot.getViewBox().width() / max(1, self._last_step)
         axis = self.plot.getAxis("top")
-        axis.setTicks([ticks])
+        axis.setTicks([epoch_ticks(self._record.epoch_starts, step_px, self.fontMetrics())])
         axis.setGrid(45)
 
     def _mark_adaptions(self) -> None:

@@ -81,7 +81,7 @@ class HistoryPanel(Card):
         self.order.activated.connect(lambda: self.list.runs.sort_by(cast(Order, self.order.currentData())))
         self.browse_button.clicked.connect(self.browse_clicked)
         self.list.opened.connect(self.opened)
-        self.list.delete_requested.connect(lambda: self.deleted.emit(self.list.chosen))
+        self.list.delete_requested.connect(self.delete_button.click)  # Nothing happens while it is not enabled.
         self.list.selection_changed.connect(self._enable)
         self.open_button.clicked.connect(lambda: self.opened.emit(self.list.chosen[0]))
         self.compare_button.clicked.connect(lambda: self.compared.emit(*self.list.chosen[:2]))

@@ -168,7 +168,7 @@ class ImportDialog(QDialog):
                 "{source}: {taken} options are taken over, {left} are left out.",
                 source=source_title(imported.source),
                 taken=sum(not each.is_assumed for each in imported.mapped),
-                left=len(imported.ignored),
+                left=sum(not each.is_harmless for each in imported.ignored),
             ),
             "strong",
         )

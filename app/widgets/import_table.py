@@ -15,6 +15,7 @@ from core.text import tr
 
 if TYPE_CHECKING:
     from core.imports import Imported
+    from core.imports.records import Ignored
 
 _LONGEST = 300
 
@@ -59,13 +60,15 @@ class ImportTable(QTreeWidget):
             ["", "", _title(each.key), str(each.path), "" if each.exists else tr("Not found here.")]
             for each in imported.paths
         ]
-        left = [[each.source_key, shown(each.value), "", "", each.reason] for each in imported.ignored]
+        lost = [_left(each) for each in imported.ignored if not each.is_harmless]
+        needless = [_left(each) for each in imported.ignored if each.is_harmless]
         self._add(tr("Taken over ({number})", number=len(taken)), "check-circle", "success", taken, is_open=True)
         missing = any(not path.exists for path in imported.paths)
         self._add(tr("Not said in the file ({number})", number=len(assumed)), "info", "muted", assumed, is_open=False)
         sign: tuple[str, icons.Tone] = ("warning", "warning") if missing else ("folder", "muted")
         self._add(tr("Paths ({number})", number=len(paths)), *sign, paths, is_open=missing)
-        self._add(tr("Left out ({number})", number=len(left)), "ban", "muted", left, is_open=True)
+        self._add(tr("Left out ({number})", number=len(lost)), "ban", "muted", lost, is_open=True)
+        self._add(tr("Not needed here ({number})", number=len(needless)), "check", "muted", needless, is_open=False)
 
     def _add(self, title: str, icon: str, tone: icons.Tone, lines: Sequence[Sequence[str]], *, is_open: bool) -> None:
         if not lines:
@@ -89,6 +92,10 @@ class ImportTable(QTreeWidget):
     def lines(self) -> list[list[str]]:
         """The texts of all lines below the headings."""
         return [[item.text(column) for column in range(5)] for item in self._items]
+
+
+def _left(ignored: Ignored) -> list[str]:
+    return [ignored.source_key, shown(ignored.value), "", "", ignored.reason]
 
 
 def _title(key: str) -> str:

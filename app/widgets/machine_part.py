@@ -93,8 +93,8 @@ class MachinePart(QWidget):
         if tip != self._tip:
             self._tip = tip
             self.setToolTip(tip)
-            self.setAccessibleName(f"{self.name.text()} {value}".strip())
             self.setAccessibleDescription(tip)
+        self.setAccessibleName(f"{self.name.text()} {value}".strip())
 
     def set_name(self, name: str) -> None:
         """Change the name; the widths are measured anew."""

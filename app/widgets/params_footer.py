@@ -20,6 +20,7 @@ from app import icons, theme
 from app.editors import browse_start, mark_wrong
 from app.project import Project
 from app.widgets.card import PathLabel, button, label, set_role
+from app.widgets.toast import BOTTOM_BAR
 from core.errors import UserError
 from core.text import tr
 
@@ -31,6 +32,7 @@ class ParamsFooter(QWidget):
 
     def __init__(self, project: Project, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName(BOTTOM_BAR)
         self._project = project
         self.problem = ""
         self.name = QLineEdit()
@@ -82,6 +84,7 @@ class ParamsFooter(QWidget):
     def show_reason(self, reason: str) -> None:
         """Say why a run cannot start; nothing when it can."""
         self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))  # Without it the path of the output folder has its room.
         self.start_button.setEnabled(not reason)
         self.queue_button.setEnabled(not reason)
 

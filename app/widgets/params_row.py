@@ -65,6 +65,7 @@ class FieldRow(QWidget):
         self._shown: object = object()
         self._problem: QLabel | None = None
         self._names: MarkedLabel | None = None
+        self._searched: Sequence[str] = ()
         self._idle: IdleNotice | None = None
         self._notices: list[ConflictNotice] = []
         self._lay_out()
@@ -185,6 +186,7 @@ class FieldRow(QWidget):
 
     def mark(self, words: Sequence[str]) -> None:
         """Mark the words of a search; where only another program's name has them, say that name."""
+        self._searched = words
         self.title.mark(words)
         self.description.mark(words)
         is_seen = bool(self.title.marked() or self.description.marked())
@@ -221,3 +223,4 @@ class FieldRow(QWidget):
         self.editor.input().setAccessibleName(tr(self.spec.title))
         self.editor.input().setAccessibleDescription(tr(self.spec.description))
         self.editor.retranslate()
+        self.mark(self._searched)

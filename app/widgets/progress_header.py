@@ -159,17 +159,16 @@ class ProgressHeader(QWidget):
         self.back_button.setAccessibleName(tr("All runs"))
         self.force_button.setText(tr("Force stop"))
         self.force_button.setToolTip(tr("Ends the process at once; steps since the last state are lost"))
-        self.pause_button.setToolTip(
-            tr("Keeps the state and frees the graphics card; the run goes on later as if unbroken")
-        )
+        self.pause_button.setToolTip(tr("Keeps the state and frees its memory; the run goes on later as if unbroken"))
         self.sample_button.setToolTip(tr("Draws the previews at this step"))
         self.save_button.setToolTip(tr("Saves the LoRA and the state at this step"))
         self.stop_button.setToolTip(tr("Finishes the step, saves the LoRA and the state, and ends"))
         self.confirm_button.setText(tr("End it now"))
         self.keep_button.setText(tr("Keep running"))
-        titles = (tr("Step"), tr("Epoch"), tr("Time left"), tr("Per step"), tr("Loss (smoothed)"))
+        titles = (tr("Step"), tr("Epoch"), tr("Time left"), tr("Per step"), tr("Loss"))
         for tile, title in zip(self.tiles.values(), titles, strict=False):
             tile.title.setText(title)
+        self.tiles["loss"].setToolTip(tr("How far off the training is; only its trend says something"))
         self._name_buttons()
         self.refresh()
 

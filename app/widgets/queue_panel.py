@@ -13,6 +13,7 @@ from app import icons, theme
 from app.queue import AfterLast, Queue
 from app.widgets.card import Card, button, label
 from app.widgets.queue_list import QueueList
+from app.widgets.toast import BOTTOM_BAR
 from core.power import is_available
 from core.text import tr
 
@@ -63,6 +64,7 @@ class QueuePanel(Card):
         after.addWidget(self.after_label)
         after.addWidget(self.after, 1)
         self._tool_row = QWidget()
+        self._tool_row.setObjectName(BOTTOM_BAR)
         column = QVBoxLayout(self._tool_row)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE_S)

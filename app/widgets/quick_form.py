@@ -12,28 +12,25 @@ from app import theme
 from app.editors import NumberSpin, PathLine, mark_wrong
 from app.latest import Latest
 from app.project import Project
+from app.recent_bases import recent_bases, remember_base
+from app.run_sum import MANY, RunSum
 from app.settings import Settings
 from app.speed import remembered_duration
 from app.widgets.base_model_picker import BaseModelPicker
 from app.widgets.card import Card, label, set_role
 from app.widgets.memory_bar import MemoryBar
 from app.widgets.quick_choice_list import QuickChoiceList
-from app.widgets.quick_words import held_out_text, is_exact, why_rounded
-from app.widgets.quick_words import sum_text as sum_text
-from app.widgets.quick_words import time_text as time_text
-from core.config import TrainConfig, with_values
-from core.dataset.records import Scan
+from app.widgets.quick_words import folder_state, notes_text, sum_text
+from app.widgets.step_number import StepNumber
+from core.config import with_values
+from core.config.labels import value_of
 from core.device import Device, training_device
 from core.errors import UserError
 from core.estimate import estimate_or_none, verdict
-from core.quick import RunLength, run_length
 from core.quick_facts import Facts, facts_of
 from core.quick_reasons import reasons
 from core.text import tr
 
-_RECENT = "params/recent_bases"
-_MAX_RECENT = 8
-MANY = 1000
 _CAPTIONS_MS = 300
 """While a folder is tagged, captions change faster than anybody reads."""
 
@@ -91,10 +88,8 @@ class QuickForm(Card):
         self._problems: dict[str, str] = {}
         self._is_opening = False
         self._is_stale = False
-        self._length: tuple[object, RunLength] | None = None
-        self._count = Latest(self)
-        self._counting: object = None
-        self._facts: tuple[Scan | None, Facts] = (None, Facts())
+        self._run_sum = RunSum(project, self)
+        self._run_sum.counted.connect(self._on_counted)
         self._device: Device | None = None
         self._ask = Latest(self)
         self._watching = QTimer(self)
@@ -102,7 +97,7 @@ class QuickForm(Card):
         self._watching.timeout.connect(self._ask_device)
         self.chosen.option_requested.connect(self.option_requested)
         self.chosen.reset_requested.connect(self._take_choice)
-        self.base.offer(self._recent())
+        self.base.offer(recent_bases(settings))
         self.base.chosen.connect(self._choose_base)
         self.folder.chosen.connect(self._choose_folder)
         self.epochs.typed.connect(self._choose_epochs)
@@ -146,8 +141,8 @@ class QuickForm(Card):
     def _add_row(self, editor: QWidget, info: QLabel | None = None, *, beside: bool = False) -> None:
         row = len(self._titles)
         number = QVBoxLayout()
-        number.setContentsMargins(0, (theme.CONTROL_HEIGHT - _Number.SIDE) // 2, 0, 0)
-        number.addWidget(_Number(row + 1))
+        number.setContentsMargins(0, (theme.CONTROL_HEIGHT - StepNumber.SIDE) // 2, 0, 0)
+        number.addWidget(StepNumber(row + 1))
         number.addStretch(1)
         title = label(role="strong")
         title.setFixedHeight(theme.CONTROL_HEIGHT)
@@ -241,7 +236,7 @@ class QuickForm(Card):
 
     def _choose_base(self, path: Path) -> None:
         if not self.base.problem:
-            self._remember(path)
+            self.base.offer(remember_base(self._settings, path))
         self._change("base", "model.base", path)
 
     def _choose_folder(self, folder: Path) -> None:
@@ -285,33 +280,11 @@ class QuickForm(Card):
         return any(not scan.edits(record.path).excluded for record in scan.records)
 
     def _show_folder_info(self) -> None:
-        folder = self._project.config.dataset.folder
-        scan = self._project.scan
-        text, wrong = "", False
+        project = self._project
         if problem := self._problems.get("folder"):
             text, wrong = problem, True
-        elif folder == Path():
-            text = tr("Drop the folder with your pictures here: 10 to 50 of one character are a good start.")
-        elif self._project.is_scanning:
-            text = tr("Looking at the pictures…")
-        elif not folder.is_dir():
-            text, wrong = tr("There is no folder {folder}.", folder=folder), True
-        elif scan is None or scan.folder != folder:
-            text = tr("Looking at the pictures…")
-        elif not scan.records:
-            text, wrong = tr("There is no picture in this folder."), True
         else:
-            used = [record for record in scan.records if not scan.edits(record.path).excluded]
-            captions = sum(bool(record.caption) for record in used)
-            number = len(used)
-            pictures = tr("1 picture") if number == 1 else tr("{number} pictures", number=number)
-            text = tr("{pictures}, {captions} with a caption", pictures=pictures, captions=captions)
-            if left_out := len(scan.records) - number:
-                text += tr(", left out: {number}", number=left_out)
-            if unusable := sum(problem.excludes for problem in scan.problems):
-                text += tr(", files that cannot be used: {number}", number=unusable)
-            if not captions:
-                text += tr(". Tag them first in the Tagger tab: captions make the LoRA much better.")
+            text, wrong = folder_state(project.config.dataset.folder, project.scan, is_scanning=project.is_scanning)
         self.folder_info.setText(text)
         set_role(self.folder_info, "error" if wrong else "small")
         mark_wrong(self.folder.line, wrong)
@@ -321,14 +294,7 @@ class QuickForm(Card):
         self.epochs_info.setText(wrong or tr("How often all pictures are shown. More takes longer."))
         set_role(self.epochs_info, "error" if wrong else "small")
         config = self._project.config
-        length = None
-        if self._has_pictures() and not wrong:
-            try:
-                length = self._run_length(config)
-            except UserError as error:
-                self.sum.setText(str(error))
-                self.time.clear()
-                return
+        length = self._run_sum.now() if self._has_pictures() and not wrong else None
         if length is None:
             self.sum.setText(tr("Pictures × repeats × epochs ÷ batch = steps"))
             self.time.setText(
@@ -338,11 +304,8 @@ class QuickForm(Card):
             )
         else:
             self.sum.setText(sum_text(config, length))
-            time = time_text(remembered_duration(self._settings, config, length.total_steps))
-            notes = [] if is_exact(config, length) else [why_rounded(config, length)]
-            if length.num_held_out:
-                notes.append(held_out_text(length.num_held_out))
-            self.time.setText(" ".join([*notes, time]))
+            duration = remembered_duration(self._settings, config, length.total_steps)
+            self.time.setText(notes_text(config, length, duration))
         set_role(self.sum, "heading" if length else "muted")
 
     def _show_memory(self) -> None:
@@ -359,82 +322,26 @@ class QuickForm(Card):
         self._choices.setVisible(base is not None)
         if base is None:
             return
-        length = self._length[1] if self._length is not None and self._has_pictures() else None
+        length = self._run_sum.now() if self._has_pictures() else None
         found = reasons(project.config, project.chosen, base, self._known_facts(), self._device, length)
         self.chosen.show_choices(found)
 
     def _known_facts(self) -> Facts:
-        """What the pictures show; looked at anew only when they are others."""
+        """What the pictures show, if they are those of the settings."""
         scan = self._project.scan
-        if scan is not None and scan.folder != self._project.config.dataset.folder:
-            scan = None
-        if self._facts[0] is not scan:
-            self._facts = scan, facts_of(scan)
-        return self._facts[1]
+        return facts_of(scan if scan is not None and scan.folder == self._project.config.dataset.folder else None)
 
     def _take_choice(self, keys: tuple[str, ...]) -> None:
         """Take for some options what Kiln chose."""
         project, chosen = self._project, self._project.chosen
         if chosen is None:
             return
-        values = {
-            key: getattr(getattr(chosen, section), name) for key in keys for section, _, name in [key.partition(".")]
-        }
+        values = {key: value_of(chosen, key) for key in keys}
         project.set_config(with_values(project.config, values), chosen=chosen)
 
-    def _run_length(self, config: TrainConfig) -> RunLength | None:
-        """The sum; counted anew only when it may be another one, beside the window when there are many pictures.
-
-        While those are being counted it is the last one, or None.
-        """
-        scan = self._project.scan
-        assert scan is not None
-        pictures = tuple((record.path, record.repeats, record.size_px) for record in scan.records)
-        basis = (pictures, scan.pictures, config.dataset, config.training, config.validation)
-        known = self._length
-        if known is not None and known[0] == basis:
-            return known[1]
-        if len(scan.records) > MANY:
-            if self._counting != basis:
-                self._counting = basis
-                self._count.start(lambda: run_length(config, scan), lambda result: self._take_length(basis, result))
-            return known[1] if known is not None else None
-        self._length = basis, run_length(config, scan)
-        return self._length[1]
-
-    def _take_length(self, basis: object, result: RunLength | Exception) -> None:
-        self._counting = None
-        if isinstance(result, Exception):
-            self._project.tell(result)
+    def _on_counted(self) -> None:
+        if not self.isVisible():
+            self._is_stale = True
             return
-        self._length = basis, result
         self._show_sum()
         self._show_choices()
-
-    def _recent(self) -> list[Path]:
-        return [Path(line) for line in self._settings.value(_RECENT, "").splitlines() if line]
-
-    def _remember(self, path: Path) -> None:
-        recent = [path, *(known for known in self._recent() if known != path)][:_MAX_RECENT]
-        self._settings.set_value(_RECENT, "\n".join(str(known) for known in recent))
-        self.base.offer(recent)
-
-
-class _Number(QLabel):
-    """The number of a row, in a circle."""
-
-    SIDE = 26
-
-    def __init__(self, number: int) -> None:
-        super().__init__(str(number))
-        self.setFixedSize(self.SIDE, self.SIDE)
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setContentsMargins(0, 0, 0, 0)
-        theme.signals.changed.connect(self._dress)
-        self._dress()
-
-    def _dress(self) -> None:
-        colours = theme.tokens()
-        self.setStyleSheet(
-            f"background: {colours.accent_soft}; color: {colours.accent}; border-radius: 13px; font-weight: 600;"
-        )

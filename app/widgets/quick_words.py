@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from app.speed import Duration
 from app.wording import duration_text
 from core.config import TrainConfig
+from core.dataset.records import Scan
 from core.quick import RunLength
 from core.text import tr
 
@@ -50,12 +53,50 @@ def held_out_text(number: int) -> str:
     return tr("1 more is held out.") if number == 1 else tr("{number} more are held out.", number=number)
 
 
-def time_text(duration: Duration | float | None) -> str:
+def notes_text(config: TrainConfig, length: RunLength, duration: Duration | None) -> str:
+    """What the sum leaves unsaid: why it is rounded, what is held out, and how long that takes."""
+    notes = [] if is_exact(config, length) else [why_rounded(config, length)]
+    if length.num_held_out:
+        notes.append(held_out_text(length.num_held_out))
+    return " ".join([*notes, time_text(duration)])
+
+
+def time_text(duration: Duration | None) -> str:
     """How long that takes, as far as it is known."""
     if duration is None:
         return tr("How long that takes is known after the first steps on this machine.")
-    if isinstance(duration, Duration) and duration.is_scaled:
-        time = duration_text(duration.seconds)
+    time = duration_text(duration.seconds)
+    if duration.is_scaled:
         return tr("About {time} on this machine, worked out from a run with other settings.", time=time)
-    seconds = duration.seconds if isinstance(duration, Duration) else duration
-    return tr("About {time} on this machine, going by the last run.", time=duration_text(seconds))
+    return tr("About {time} on this machine, going by the last run.", time=time)
+
+
+def folder_state(folder: Path, scan: Scan | None, *, is_scanning: bool) -> tuple[str, bool]:
+    """What there is to say of the picture folder, and whether something is wrong with it."""
+    if folder == Path():
+        return tr("Drop the folder with your pictures here: 10 to 50 of one character are a good start."), False
+    if is_scanning:
+        return tr("Looking at the pictures…"), False
+    if not folder.is_dir():
+        return tr("There is no folder {folder}.", folder=folder), True
+    if scan is None or scan.folder != folder:
+        return tr("Looking at the pictures…"), False
+    if not scan.records:
+        return tr("There is no picture in this folder."), True
+    return _contents_text(scan), False
+
+
+def _contents_text(scan: Scan) -> str:
+    """How many pictures there are, how many of them have captions, and what cannot be used."""
+    used = [record for record in scan.records if not scan.edits(record.path).excluded]
+    captions = sum(bool(record.caption) for record in used)
+    number = len(used)
+    pictures = tr("1 picture") if number == 1 else tr("{number} pictures", number=number)
+    text = tr("{pictures}, {captions} with a caption", pictures=pictures, captions=captions)
+    if left_out := len(scan.records) - number:
+        text += tr(", left out: {number}", number=left_out)
+    if unusable := sum(problem.excludes for problem in scan.problems):
+        text += tr(", files that cannot be used: {number}", number=unusable)
+    if not captions:
+        text += tr(". Tag them first in the Tagger tab: captions make the LoRA much better.")
+    return text

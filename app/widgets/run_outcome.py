@@ -90,7 +90,7 @@ class RunOutcome(RunCard):
         if isinstance(outcome, Finished) and outcome.paused:
             icon = "pause"
             heading = tr("Paused at step {step} of {total}.", **facts)
-            text = tr("The graphics card is free. The run goes on whenever you like, also after a restart.")
+            text = tr("Its memory is free for other programs. The run goes on whenever you like, also after a restart.")
         elif outcome is None:
             heading = tr("This run was interrupted at step {step} of {total}.", **facts)
         elif not record.step:

@@ -9,20 +9,20 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app import theme
-from app.editors import number_text
 from app.project import Project
 from app.queue import Queue
+from app.run_sum import RunSum
 from app.settings import Settings
-from app.speed import remembered_duration_s
+from app.speed import remembered_duration
 from app.widgets.base_model_picker import base_title
 from app.widgets.card import Card, button, label, set_role
-from app.widgets.quick_form import sum_text, time_text
+from app.widgets.quick_words import notes_text, sum_text
 from app.widgets.run_card import Facts
 from core.config import TrainConfig
+from core.config.labels import number_text
 from core.dataset.records import Scan
 from core.errors import UserError
 from core.models import describe_base
-from core.quick import run_length
 from core.text import tr
 
 
@@ -50,6 +50,8 @@ class RunSummary(Card):
         self._is_running = False
         self._project = project
         self._settings = settings
+        self._run_sum = RunSum(project, self)
+        self._run_sum.counted.connect(self._refresh_if_seen)
         self.facts = Facts()
         self.sum = label(role="heading", wrap=True)
         self.time = label(role="small", wrap=True)
@@ -101,18 +103,14 @@ class RunSummary(Card):
         self.start_button.setEnabled(not reason and not self._is_running)
         self.start_button.setToolTip(tr("Another run is going on.") if self._is_running else "")
         self.queue_button.setEnabled(not reason)
-        if scan is None or not scan.records:
+        length = self._run_sum.now() if scan is not None and scan.records else None
+        if length is None:
             self.sum.clear()
             self.time.clear()
         else:
-            try:
-                length = run_length(config, scan)
-            except UserError as error:
-                self.sum.setText(str(error))
-                self.time.clear()
-                return
             self.sum.setText(sum_text(config, length))
-            self.time.setText(time_text(remembered_duration_s(self._settings, config, length.total_steps)))
+            duration = remembered_duration(self._settings, config, length.total_steps)
+            self.time.setText(notes_text(config, length, duration))
         self.sum.setVisible(bool(self.sum.text()))
         self.time.setVisible(bool(self.time.text()))
 

@@ -52,6 +52,7 @@ class RunView(QWidget):
         self._can_sample = True
         self._phase: Phase = "ended"
         self._is_dirty = False
+        self._epoch = 0
         self.header = ProgressHeader()
         self.outcome = RunOutcome(doer)
         self.outcome.hide()
@@ -156,7 +157,8 @@ class RunView(QWidget):
     def take(self, event: Event) -> None:
         """The run has just said this; the record has it already."""
         self._is_dirty = True
-        if isinstance(event, (SampleReady, Adapted, JobStarted)):
+        if isinstance(event, (SampleReady, Adapted, JobStarted)) or self.record.epoch != self._epoch:
+            self._epoch = self.record.epoch  # With its first step, the one before has ended at a preview.
             self.gallery.refresh()
             self.viewer.refresh()
         if isinstance(event, (Notice, Adapted)):

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app import icons, theme
 from app.widgets.card import button, label
@@ -14,6 +23,7 @@ from core.text import tr
 Level = Literal["info", "success", "warning", "danger"]
 WIDTH = 420
 MAX_TOASTS = 3
+BOTTOM_BAR = "bottomBar"
 INFO_MS = 7000
 _ICONS: dict[Level, str] = {"info": "info", "success": "check-circle", "warning": "warning", "danger": "error"}
 _TONES: dict[Level, icons.Tone] = {"info": "muted", "success": "success", "warning": "warning", "danger": "danger"}
@@ -76,7 +86,7 @@ class Toast(QFrame):
 
 
 class ToastArea(QWidget):
-    """The messages at the lower right of a widget, over its content."""
+    """The messages at the lower right of a widget, over its content, but above a part named `BOTTOM_BAR`."""
 
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
@@ -86,6 +96,8 @@ class ToastArea(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(theme.SPACE_S)
         over.installEventFilter(self)
+        if isinstance(over, QStackedWidget):
+            over.currentChanged.connect(lambda _page: QTimer.singleShot(0, self, self.place))
         self.hide()
 
     def show_message(self, level: Level, message: str, remedy: str = "", detail: str = "") -> None:
@@ -117,7 +129,9 @@ class ToastArea(QWidget):
             toast.setFixedHeight(max(height, toast.minimumSizeHint().height()))
         total = sum(toast.height() for toast in self.toasts) + theme.SPACE_S * (len(heights) - 1)
         self.resize(WIDTH, total)
-        self.move(self._over.width() - WIDTH - theme.SPACE_L, self._over.height() - total - theme.SPACE_L)
+        bars = [bar for bar in self._over.findChildren(QWidget, BOTTOM_BAR) if bar.isVisible()]
+        bottom = min((bar.mapTo(self._over, QPoint()).y() for bar in bars), default=self._over.height())
+        self.move(self._over.width() - WIDTH - theme.SPACE_L, max(bottom - theme.SPACE_L - total, 0))
         self.raise_()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name

@@ -63,7 +63,7 @@ class Scan:
 
     def edits(self, image: Path) -> PictureEdits:
         """What was decided about a picture."""
-        return self.pictures.get(image, UNTOUCHED)
+        return self.pictures.get(image, UNTOUCHED) if self.pictures else UNTOUCHED  # A path takes long to look up.
 
 
 def automatic_repeats(num_images: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from pathlib import Path
 
 from core.failures.changes import DOCTOR, FEWER_FILES, FREE_SPACE, OPEN_FOLDER, OTHER_OUTPUT, RETRY
 from core.failures.entry import Failure, Trouble, both, either, named, numbered, said, thing_in_the_way
@@ -30,8 +31,11 @@ _TOO_LONG_WINDOWS = 240
 def _is_temporary(trouble: Trouble) -> bool:
     if "No usable temporary directory" in trouble.text:
         return True
-    is_full = numbered(_FULL, windows=(39, 112))(trouble)
-    return is_full and bool(trouble.place) and trouble.place.startswith(_temporary_folder())
+    if not numbered(_FULL, windows=(39, 112))(trouble) or not trouble.place:
+        return False
+    # A folder that the user chose may lie there as well; what libraries make for themselves is called tmp….
+    place, temporary = Path(trouble.place), Path(_temporary_folder())
+    return temporary in place.parents and place.relative_to(temporary).parts[0].startswith("tmp")
 
 
 def _temporary_folder() -> str:

@@ -9,14 +9,19 @@ from core.dataset.edits import Concept, DatasetFile
 from core.errors import UserError
 from core.imports.records import Imported
 
+_ONLY_READ = frozenset({"model.base", "dataset.folder", "network.start_from"})
+
 
 def apply(imported: Imported, config: TrainConfig) -> TrainConfig:
     """The settings with those of a file in place of their own; what the file does not say stays.
 
-    Paths of another system, which cannot lead anywhere here, are left out until they are re-rooted. Further folders do
-    not fit into the settings: see `dataset_file`.
+    A path of another system leads nowhere here. What is only read keeps it, so that the missing model or folder is
+    named and nothing else is trained in its place; where files would be written, it is left out until it is re-rooted.
+    Further folders do not fit into the settings: see `dataset_file`.
     """
-    changes = {key: value for key, value in imported.config_changes.items() if not _is_elsewhere(value)}
+    changes = {
+        key: value for key, value in imported.config_changes.items() if key in _ONLY_READ or not _is_elsewhere(value)
+    }
     try:
         return with_values(config, changes)
     except UserError:

@@ -96,7 +96,8 @@ class Captioner:
             )
             model = model.eval().to(place)
         except Exception as error:  # transformers raises whatever it stumbles over in a file.
-            raise explain(error) or _unusable(folder) from error
+            known = explain(error)
+            raise (_unusable(folder) if known is None or known.failure == "model_damaged" else known) from error
         if report["missing_keys"] or report["mismatched_keys"]:  # These weights would be random.
             raise _unusable(folder)
         on_gpu = place.type == "cuda"

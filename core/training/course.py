@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -41,12 +42,9 @@ from core.training.recovery import (
     slower_told,
 )
 from core.training.restoring import apply_learned, forget_unscaled, restore
-from core.training.saving import Keeper, Story
+from core.training.saving import Keeper, Story, put_aside_after
 from core.training.state import Learned, Measure, forget_after, last_state
 from core.training.validation import drift
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,11 +108,15 @@ class Course:
             except NotANumberError as error:
                 trouble = Trouble("not_a_number", step, error=error.with_traceback(None))
             except Exception as error:
-                if not is_memory_error(error):
-                    raise
-                saving = self._next_saving()
+                is_memory = is_memory_error(error)
+                saving = self._next_saving() if is_memory else None
                 if saving is None:
-                    raise no_memory_left(config) from error
+                    if (is_memory or isinstance(error, UserError)) and not self._update.is_torn:
+                        # The weights are those of the step before, and worth as much as any.
+                        yield from self.keeper.state(step, must=False)
+                    if is_memory:
+                        raise no_memory_left(config, adapted=self._adapts) from error
+                    raise
                 trouble = Trouble("memory", step, saving)
             if trouble is not None:  # Outside the handler, where an error no longer holds on to the memory.
                 return trouble
@@ -164,7 +166,7 @@ class Course:
                 yield from self.previews.draw(done)
                 yield StageStarted(stage="train", total=total)
         # The state stands at the end already: what was to follow it may be missing.
-        yield from self._end(first_step, config.training.epochs, stopped=False)
+        yield from self._end(first_step, -(-first_step // trainer.plan.steps_per_epoch), stopped=False)
         return None
 
     def _keep_what_is_due(self, done: int, epoch: int, *, epoch_ends: bool) -> Iterator[Event]:
@@ -191,13 +193,21 @@ class Course:
         return self.control.take_sample_request() or by_epoch or by_step
 
     def _end(self, step: int, epoch: int, *, stopped: bool) -> Iterator[Event]:
-        paused = stopped and self.control.pause_requested and not self.control.stop_requested
         is_measured = any(measure.step == step for measure in self.story.curve)
         if not stopped and not is_measured:
             yield from self._measure(step, epoch)
         yield StageStarted(stage="save")
-        yield from self.keeper.state(step)
-        if paused:
+        try:
+            yield from self.keeper.state(step)
+        except OSError:
+            # A disk without room for a state may have some for a LoRA file, which is several times smaller.
+            with contextlib.suppress(OSError):
+                yield from self.keeper.lora(lora_path(self.config), step, epoch)
+            raise
+        # Asked only now: who wished for a stop after a pause gets the LoRA file, too.
+        if stopped and self.control.pause_requested and not self.control.stop_requested:
+            if self.control.take_save_request():  # Asked for in the step before the pause.
+                yield from self.keeper.lora(lora_path(self.config, step=step), step, epoch)
             self.trainer.accelerator.wait_for_everyone()
             yield Finished(stopped=True, paused=True, elapsed_s=self.story.elapsed_s)
             return
@@ -251,11 +261,12 @@ class Course:
             story.learned = trouble.saving
             changes, message = saving_told(before, story.learned, self.config, position + 1)
             if self._update.is_torn:
-                position = self._go_back(position)
+                position = yield from self._go_back(position)
         else:
             if before.rate_scale < 1.0:
                 raise trouble.error or exploded_again(trouble.from_step + 1)
-            position = self._go_back(position, margin=SICK_STEPS if trouble.cause == "not_a_number" else 0)
+            margin = SICK_STEPS if trouble.cause == "not_a_number" else 0
+            position = yield from self._go_back(position, margin=margin, is_sick=True)
             story.learned = dataclasses.replace(story.learned, rate_scale=SLOWER)
             changes, message = slower_told(trouble.cause, trouble.from_step, position, self.config)
         apply_learned(self.trainer, story.learned, train_text_encoder=self.trains_text_encoder)
@@ -264,10 +275,16 @@ class Course:
         yield Adapted(step=position, cause=trouble.cause, changes=changes, message=message)
         return position
 
-    def _go_back(self, step: int, *, margin: int = 0) -> int:
+    def _go_back(self, step: int, *, margin: int = 0, is_sick: bool = False) -> Generator[Event, None, int]:
         """Take weights and everything that goes with them from the newest good state up to a step.
 
-        One that lies so many steps before it is better, where there is one; returns its step.
+        Args:
+            step: The steps that are good.
+            margin: A state that lies so many steps before it is better, where there is one.
+            is_sick: Whether LoRA files saved since are of weights gone wrong; they are put aside.
+
+        Returns:
+            The step of the state.
         """
         state, _ = last_state(self.run.state, before=step + 1 - margin)
         if state is None:
@@ -286,6 +303,8 @@ class Course:
         self._update.finished()
         self.trainer.accelerator.wait_for_everyone()
         if self.trainer.accelerator.is_main_process:
+            if is_sick:
+                yield from put_aside_after(self.run, state.step)
             forget_after(self.run.state, state.step)
             self.run.rewind(state.step)
         return state.step
@@ -296,12 +315,16 @@ class Course:
         None when nothing is left, and when several processes would have to try it together.
         """
         trainer, training = self.trainer, self.config.training
-        if training.on_out_of_memory == "stop" or trainer.accelerator.num_processes > 1:
+        if not self._adapts:
             return None
         on_card = (
             trainer.embeddings is None and not self.trains_text_encoder and trainer.accelerator.device.type != "cpu"
         )
         return next_saving(self.story.learned, training.batch_size, frozen_text_encoder_on_card=on_card)
+
+    @property
+    def _adapts(self) -> bool:
+        return self.config.training.on_out_of_memory != "stop" and self.trainer.accelerator.num_processes == 1
 
     def _wants_end(self) -> bool:
         return self.control.stop_requested or self.control.pause_requested

@@ -50,8 +50,11 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
     if not is_main_process():
         yield from _events(job, run, control, base, scan)
         return
-    claim(run, config, resume=job.resume)
+    refuse_taken(run, config, resume=job.resume)
+    run.path.mkdir(parents=True, exist_ok=True)
     with only_run(run.path):
+        # Under the lock: what another process is at work on keeps its settings and its pictures' decisions.
+        claim(run, config, resume=job.resume)
         try:
             job = _with_own_edits(job, run)
             yield from run.recording(_events(job, run, control, base, scan))
@@ -61,14 +64,14 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
             raise
 
 
-def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
-    """Take the run's folder for this run; what another run left is never overwritten.
+def refuse_taken(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
+    """Make sure that nothing of another run would be overwritten, and that there is what is to be continued.
 
     A run that ended before it had anything to keep leaves its name free.
 
     Raises:
         UserError: The name is taken, or there is nothing to continue from.
-        OSError: The folder cannot be written.
+        OSError: The folder cannot be read.
     """
     has_state, has_lora = bool(state_files(run.state)), bool(lora_files(config))
     if resume and has_lora and not has_state:
@@ -87,6 +90,16 @@ def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
             folder=config.output.folder,
             run=run.path,
         )
+
+
+def claim(run: RunFolder, config: TrainConfig, *, resume: bool) -> None:
+    """Take the run's folder for this run; what another run left is never overwritten.
+
+    Raises:
+        UserError: As `refuse_taken`.
+        OSError: The folder cannot be written.
+    """
+    refuse_taken(run, config, resume=resume)
     if resume:
         # Its settings stay as they are until the state has accepted those of now.
         run.samples.mkdir(parents=True, exist_ok=True)

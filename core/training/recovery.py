@@ -150,8 +150,20 @@ def in_parts(config: TrainConfig, settings: Mapping[str, Mapping[str, Any]]) -> 
     return kept, -(-size // now.batch_size)
 
 
-def no_memory_left(config: TrainConfig) -> UserError:
-    """The end of all savings: only smaller pictures would help, and that is for the user to decide."""
+def no_memory_left(config: TrainConfig, *, adapted: bool = True) -> UserError:
+    """The end of all savings: only smaller pictures would help, and that is for the user to decide.
+
+    Args:
+        config: The settings of the run.
+        adapted: Whether savings were tried at all; else they are what to try.
+    """
+    if not adapted:
+        return UserError(
+            "The memory is not enough for these settings.",
+            remedy="Let Kiln save memory by itself, turn gradient checkpointing on, or lower the resolution. Then "
+            "continue the run.",
+            failure="out_of_memory",
+        )
     now = config.dataset.resolution
     lower = max(LEAST_RESOLUTION_PX, round(now * 0.75 / 64) * 64)
     if lower >= now:

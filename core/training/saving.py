@@ -37,6 +37,16 @@ class Story:
     recent_losses: tuple[float, ...] = ()
 
 
+def put_aside_after(run: RunFolder, step: int) -> Iterator[Event]:
+    """Move LoRA files and previews of later steps out of the way, and say where they are now."""
+    if folder := run.put_aside(run.said_after(step)):
+        yield Notice(
+            message=tr(
+                "The LoRA files that were saved after step {step} are now in {folder}.", step=step, folder=folder
+            )
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Keeper:
     """Writes LoRA files and states of one run; only the main process writes."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from core.config.labels import specs_by_key
 from core.config.model import TrainConfig
 from core.config.toml import save_config
 from core.control import Control
@@ -36,7 +37,7 @@ from core.training.preparing import Encoded, encode_all, to_device
 from core.training.previews import Previews
 from core.training.recovery import in_parts, is_memory_error, no_memory_left
 from core.training.restoring import apply_learned, restore
-from core.training.saving import Keeper, Story
+from core.training.saving import Keeper, Story, put_aside_after
 from core.training.state import Learned, State, changed_options, forget_after, last_state, told_options
 from core.training.tensorboard import with_tensorboard
 from core.training.validation import choose_held_out, split
@@ -82,8 +83,7 @@ class Session:
         first_step = state.step if state else 0
         trained, _ = split(examples, self._story.held_out, config.dataset.folder)
         if accelerator.is_main_process:
-            yield from self._rewind(state)
-        accelerator.wait_for_everyone()
+            save_config(self.config, self.run.config)
         yield JobStarted(
             job="train",
             run_folder=self.run.path,
@@ -108,7 +108,7 @@ class Session:
                 message=tr(
                     "Changed since this run was stopped: {options}. From here on it is another run than it would have "
                     "been.",
-                    options=", ".join(told),
+                    options=", ".join(tr(specs_by_key()[key].title) for key in told),
                 )
             )
         with accelerator.main_process_first():
@@ -119,11 +119,14 @@ class Session:
         except Exception as error:
             if not is_memory_error(error):
                 raise
-            raise no_memory_left(config) from error
+            raise no_memory_left(config, adapted=config.training.on_out_of_memory != "stop") from error
         if course is None:
             paused = self.control.pause_requested and not self.control.stop_requested
             yield Finished(stopped=True, paused=paused, elapsed_s=self._story.elapsed_s)
             return
+        if accelerator.is_main_process:
+            yield from self._rewind(first_step)
+        accelerator.wait_for_everyone()
         steps = course.events(first_step)
         if config.output.tensorboard and accelerator.is_main_process:
             steps = with_tensorboard(steps, self.run.tensorboard, first_step)
@@ -163,20 +166,16 @@ class Session:
         self._story.elapsed_s, self._story.started_at = state.elapsed_s, state.started_at
         return state
 
-    def _rewind(self, state: State | None) -> Iterator[Event]:
-        """Make the run's record end where it goes on from. What was made later is put aside when the user went back."""
-        step = state.step if state else 0
-        save_config(self.config, self.run.config)
-        forgotten = self.run.rewind(step)
-        if not self.resume:
-            return
-        forget_after(self.run.state, step)
-        if self.from_step >= 0 and (folder := self.run.put_aside(forgotten)):
-            yield Notice(
-                message=tr(
-                    "The LoRA files that were saved after step {step} are now in {folder}.", step=step, folder=folder
-                )
-            )
+    def _rewind(self, step: int) -> Iterator[Event]:
+        """Make the run's record end where it goes on from. What was made later is put aside when the user went back.
+
+        Only when all is prepared: a run that cannot go on keeps the states it has.
+        """
+        if self.resume and self.from_step >= 0:
+            yield from put_aside_after(self.run, step)
+        if self.resume:
+            forget_after(self.run.state, step)
+        self.run.rewind(step)
 
     def _plan(self, examples: list[Example], accelerator: Accelerator) -> Plan:
         training = self.config.training
@@ -231,6 +230,7 @@ class Session:
             changes["start_from"] = Path()  # The state has what became of it, and the file may be gone.
         network_config = config.network.model_copy(update=changes)
         network = add_network(parts, model_family, network_config, config.training.seed)
+        self._check_space(self._plan(split(examples, story.held_out, folder)[0], accelerator), network, state)
         encoded = yield from encode_all(
             examples, self.base.path, model_family, parts, accelerator, dtype, config, self.control, learned
         )
@@ -251,7 +251,6 @@ class Session:
             if state is not None:
                 yield from told_changes(state.pictures, story.pictures)
         plan = self._plan(trained, accelerator)
-        self._check_space(plan, network, len(encoded.examples), state)
         to_device(parts.denoiser, accelerator.device)
         text_at_hand = encoded.embeddings is None and not story.learned.text_on_cpu
         to_device(parts.text_encoder, accelerator.device if text_at_hand else torch.device("cpu"))
@@ -307,8 +306,8 @@ class Session:
             total_steps=self._num_steps(plan),
         )
 
-    def _check_space(self, plan: Plan, network: Network, num_pictures: int, state: State | None) -> None:
-        """Make sure that the run has room on the disk before hours are spent on it.
+    def _check_space(self, plan: Plan, network: Network, state: State | None) -> None:
+        """Make sure that the run has room on the disk before hours are spent on encoding and training.
 
         Raises:
             UserError: It has not.

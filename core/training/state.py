@@ -63,6 +63,10 @@ SILENT_OPTIONS = frozenset(
 """What may differ without a word. The other free options change what is learned from here on, which is told."""
 
 
+class DamagedStateError(UserError):
+    """A state is not as it was written; an earlier one may be whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What a run found out about its machine and itself; it goes on with it after every return.
@@ -198,7 +202,8 @@ def last_state(folder: Path, *, from_step: int = -1, before: int | None = None) 
         before: Only states of earlier steps count.
 
     Raises:
-        UserError: There are states but none that can be used, or none of the step that was asked for.
+        UserError: There are states but none that can be used, or none of the step that was asked for; or a newer
+            version wrote the newest, which this one would lose if it went on from an earlier one.
         OSError: A file cannot be read.
     """
     files = [file for file in state_files(folder) if before is None or file.step < before]
@@ -214,11 +219,11 @@ def last_state(folder: Path, *, from_step: int = -1, before: int | None = None) 
             )
         files = wanted
     damaged: list[StateFile] = []
-    problem: UserError | None = None
+    problem: DamagedStateError | None = None
     for file in files:
         try:
             return load_state(file.path), damaged
-        except UserError as error:
+        except DamagedStateError as error:
             problem = error
             damaged.append(file)
     if problem is not None:
@@ -230,10 +235,14 @@ def load_state(path: Path) -> State:
     """Read one state.
 
     Raises:
-        UserError: It is damaged, or of another version.
+        DamagedStateError: It is not as it was written.
+        UserError: A newer version wrote it.
+        RuntimeError: The memory is not enough; the state is as good as before.
         OSError: The file cannot be read.
     """
     import torch
+
+    from core.training.recovery import is_memory_error  # Which knows states itself.
 
     data = path.read_bytes()
     start = len(_MAGIC) + _DIGEST_BYTES
@@ -244,7 +253,14 @@ def load_state(path: Path) -> State:
         if hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() != data[len(_MAGIC) : start]:
             raise ValueError("the checksum is wrong")
         record = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if record.pop("format") != FORMAT:
+        number = record.pop("format")
+        if number > FORMAT:
+            raise UserError(
+                "The saved state {path} was written by a newer version of Kiln.",
+                remedy="Update Kiln, then continue the run.",
+                path=path,
+            )
+        if number != FORMAT:
             raise ValueError("another format")
         return State(
             **{
@@ -256,7 +272,9 @@ def load_state(path: Path) -> State:
             }
         )
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
+        if is_memory_error(error):
+            raise
+        raise DamagedStateError(
             "The saved state {path} cannot be read.",
             remedy="Start the training again under a new name; the LoRA files saved so far are still good.",
             failure="damaged_state",

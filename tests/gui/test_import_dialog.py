@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.project import Project
@@ -22,6 +24,7 @@ network_dim = 24
 network_alpha = 12
 unet_lr = 2e-4
 wandb_api_key = "secret"
+cache_latents = true
 max_train_epochs = 12
 """
 
@@ -58,6 +61,11 @@ def test_what_maps_what_is_left_out_and_why(qtbot: QtBot, tab: ParamsTab, file: 
     assert lines["network_dim"][1:4] == ["24", "Rank", "24"]
     assert lines["wandb_api_key"][4]
     assert "secret" not in str(dialog.table.lines())
+    assert lines["cache_latents"][4]
+    assert dialog.status.text().endswith("1 are left out.")  # what Kiln does anyway is not lost
+    heads = [dialog.table.topLevelItem(row).text(0) for row in range(dialog.table.topLevelItemCount())]  # type: ignore[union-attr]
+    assert "Left out (1)" in heads
+    assert "Not needed here (1)" in heads
     assert dialog.apply_button.isEnabled()
 
 
@@ -67,7 +75,7 @@ def test_applying_changes_the_settings_and_can_be_taken_back(
     before = project.config
     opened(qtbot, tab, file).apply()
     assert (project.config.network.rank, project.config.training.epochs) == (24, 12)
-    assert project.config.model.base == before.model.base  # a path of another machine is no path here
+    assert project.config.model.base != before.model.base  # It is missing here, and named as missing.
     assert tab.reset_button.text() == "Undo import"
     tab.reset_button.click()
     assert project.config == before
@@ -149,3 +157,18 @@ def test_several_folders_of_an_import_are_opened_together(
     qtbot.waitUntil(lambda: len(project.concepts) == 2)
     assert [concept.folder.name for concept in project.concepts] == ["3_aki", "1_girl"]
     qtbot.waitUntil(lambda: not project.is_scanning)
+
+
+def test_enter_in_the_path_reads_the_file_and_opens_no_other_dialog(
+    qtbot: QtBot, tab: ParamsTab, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browsed: list[int] = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: browsed.append(1) or ("", ""))
+    tab.files.open_import()
+    dialog = tab.files.dialog
+    assert dialog is not None
+    dialog.file.line.setFocus()
+    dialog.file.line.setText(str(file))
+    QTest.keyClick(dialog.file.line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: dialog.imported is not None)
+    assert not browsed

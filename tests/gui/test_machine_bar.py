@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app import machine_bar
 from app.machine_bar import MachineBar, short_name
+from app.widgets.machine_part import MachinePart
 from core.machine import Card
 from core.text import set_language
 
@@ -178,3 +179,12 @@ def test_it_speaks_chinese(bar: MachineBar, qtbot: QtBot) -> None:
 )
 def test_names_of_cards_are_short(name: str, short: str) -> None:
     assert short_name(name) == short
+
+
+def test_a_screen_reader_hears_the_value_of_now(qtbot: QtBot) -> None:
+    part = MachinePart()
+    qtbot.addWidget(part)
+    part.set_name("Processor")
+    for value in ("12 %", "99 %"):
+        part.show_value(value)
+        assert part.accessibleName() == f"Processor {value}"

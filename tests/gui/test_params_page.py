@@ -147,3 +147,25 @@ def test_nothing_is_cut_off_with_contradictions_and_a_search(
     tab.search.setText("rate")
     tab.form.settle()
     qtbot.waitUntil(lambda: clipped(tab) == [])
+
+
+def test_the_output_folder_has_the_room_that_no_reason_needs(tab: ParamsTab) -> None:
+    tab.footer.show_reason("There is no picture in this folder.")
+    narrow = tab.footer.output_label.width()
+    tab.footer.show_reason("")
+    tab.footer.layout().activate()  # type: ignore[union-attr]
+    assert tab.footer.output_label.width() > narrow + 60
+
+
+def test_the_length_of_the_run_follows_what_is_held_out(qtbot: QtBot, project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(folder)
+    project.change({"dataset.repeats": 1, "training.epochs": 1, "training.batch_size": 1, "validation.pictures": 0})
+    facts = ParamsFacts(project)
+    qtbot.waitUntil(lambda: facts.facts.total_steps == 4)
+    project.change({"validation.pictures": 1})
+    qtbot.waitUntil(lambda: facts.facts.total_steps == 3)

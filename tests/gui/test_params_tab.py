@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from app import editors, theme
 from app.project import Project
-from app.quick_choices import changed_keys
 from app.settings import Settings
 from app.speed import remember_speed
 from app.tabs.params import ParamsTab
 from app.wording import duration_text, size_text
 from core import text
 from core.config import TrainConfig, load_config, with_values
+from core.config.labels import differing
 from core.paths import STARTER_MODEL
 from core.quick import quick_config
 
@@ -253,7 +253,7 @@ def test_reset_all_keeps_the_three_answers(qtbot: QtBot, project: Project, tab: 
     tab.form.row("training.seed").entered.emit("x")
     assert tab.form.problems
     tab.reset_button.click()
-    assert changed_keys(before, project.config) == set()
+    assert not differing(before, project.config)
     assert tab.form.problems == {}
 
 
@@ -349,7 +349,7 @@ def is_as_chosen(project: Project, pictures: Path) -> bool:
     """Whether the settings are what Kiln chooses for the starter model and these pictures."""
     output = project.config.output.folder
     wanted = quick_config(base=STARTER_MODEL, pictures=pictures, epochs=10, output=output, scan=project.scan)
-    return changed_keys(wanted, project.config) == set()
+    return not differing(wanted, project.config)
 
 
 @needs_starter
@@ -530,3 +530,18 @@ def test_sizes_and_durations() -> None:
         "4.3 GB",
     ]
     assert [duration_text(seconds) for seconds in (0.2, 45, 720, 3900)] == ["1 s", "45 s", "12 min", "1 h 05 min"]
+
+
+def test_the_search_field_stays_where_it_is_while_results_shrink(qtbot: QtBot, tab: ParamsTab) -> None:
+    def top_px() -> int:
+        return tab.search.mapTo(tab, QPoint(0, 0)).y()
+
+    tab.all_switch.click()
+    tab.form.settle()
+    bar = tab.area.verticalScrollBar()
+    qtbot.waitUntil(lambda: 0 < bar.value() < bar.maximum())
+    before = top_px()
+    with qtbot.waitSignal(bar.rangeChanged):
+        tab.search.setText("network_dim")
+    qtbot.waitUntil(lambda: len(tab.form.shown_keys()) == 1)
+    qtbot.waitUntil(lambda: abs(top_px() - before) <= theme.SPACE_M)

@@ -12,11 +12,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from app import quick_choices
+from app import quick_choices, run_sum
 from app.project import Project
 from app.quick_choices import QuickChoices
 from app.settings import Settings
-from app.speed import remember_speed, remembered_duration, remembered_duration_s
+from app.speed import remember_speed, remembered_duration
 from app.widgets import base_model_picker, quick_form
 from app.widgets.base_model_list import ACTION, HEADER, KIND_ROLE
 from app.widgets.base_model_picker import BaseModelPicker
@@ -124,7 +124,7 @@ def test_what_the_user_set_is_said_and_can_be_given_back(project: Project, form:
     row = form.chosen.rows["network.rank"]
     assert sentence(form, "network.rank") == "Rank: 77, set by you."
     row.line.click()
-    assert "Rank 8" in row.why.text()
+    assert "Rank = 8" in row.why.text()
     project.change({"training.epochs": 3})
     assert project.config.network.rank == 77
     row.reset_button.click()
@@ -259,6 +259,11 @@ def test_the_starter_model_is_what_one_begins_with(picker: BaseModelPicker) -> N
     assert picker.first_usable == STARTER_MODEL
 
 
+def seconds_of(settings: Settings, config: TrainConfig, steps: int) -> float | None:
+    found = remembered_duration(settings, config, steps)
+    return found.seconds if found else None
+
+
 def test_the_time_comes_from_the_nearest_run(settings: Settings) -> None:
     config = TrainConfig()
     assert remembered_duration(settings, config, 100) is None
@@ -268,7 +273,7 @@ def test_the_time_comes_from_the_nearest_run(settings: Settings) -> None:
     assert same is not None and (same.seconds, same.is_scaled) == (200.0, False)
     larger = remembered_duration(settings, with_values(config, {"training.batch_size": 8}), 100)
     assert larger is not None and (larger.seconds, larger.is_scaled) == (1200.0, True)
-    checkpointed = remembered_duration_s(settings, with_values(config, {"training.gradient_checkpointing": True}), 100)
+    checkpointed = seconds_of(settings, with_values(config, {"training.gradient_checkpointing": True}), 100)
     assert checkpointed == pytest.approx(800 / 3)
 
 
@@ -276,27 +281,27 @@ def test_a_newer_time_replaces_the_older_and_other_models_have_their_own(setting
     config = TrainConfig()
     remember_speed(settings, config, 2.0)
     remember_speed(settings, config, 1.0)
-    assert remembered_duration_s(settings, config, 10) == 10.0
-    assert remembered_duration_s(settings, with_values(config, {"model.base": Path("other")}), 10) is None
-    assert remembered_duration_s(settings, with_values(config, {"training.device": "cpu"}), 10) is None
+    assert seconds_of(settings, config, 10) == 10.0
+    assert seconds_of(settings, with_values(config, {"model.base": Path("other")}), 10) is None
+    assert seconds_of(settings, with_values(config, {"training.device": "cpu"}), 10) is None
     settings.set_value("speed/known", "[{damaged")
-    assert remembered_duration_s(settings, config, 10) is None
+    assert seconds_of(settings, config, 10) is None
     remember_speed(settings, config, 3.0)
-    assert remembered_duration_s(settings, config, 10) == 30.0
+    assert seconds_of(settings, config, 10) == 30.0
 
 
 def test_many_pictures_are_counted_beside_the_window(
     qtbot: QtBot, project: Project, form: QuickForm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[str] = []
-    count = quick_form.run_length
+    count = run_sum.run_length
 
     def counted(*arguments: object) -> object:
         threads.append(threading.current_thread().name)
         return count(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(quick_form, "MANY", 3)
-    monkeypatch.setattr(quick_form, "run_length", counted)
+    monkeypatch.setattr(run_sum, "MANY", 3)
+    monkeypatch.setattr(run_sum, "run_length", counted)
     project.change({"training.epochs": 7})
     qtbot.waitUntil(lambda: "× 7 epochs" in form.sum.text())
     assert threads == ["background"]

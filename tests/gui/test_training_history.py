@@ -223,6 +223,22 @@ def test_a_run_that_goes_on_is_not_deleted(stage: Stage) -> None:
         choose(stage, "a")
         assert listed(stage)[0].is_running
         assert not stage.tab.page.history.delete_button.isEnabled()
+        stage.qtbot.keyClick(stage.tab.page.history.list, Qt.Key.Key_Delete)
+        assert stage.tab.deletion.question is None
+
+
+def test_a_run_that_went_on_while_its_deletion_was_asked_stays(stage: Stage, trash: list[str]) -> None:
+    folder = keep(stage, "a")
+    show(stage, 1)
+    choose(stage, "a")
+    stage.tab.page.history.delete_button.click()
+    question = stage.tab.deletion.question
+    assert question is not None
+    with only_run(folder.path), stage.qtbot.waitSignal(stage.project.problem) as told:
+        question.buttons["run"].click()
+    assert told.args[0] == "a is being trained."
+    assert trash == []
+    assert folder.path.exists()
 
 
 def test_a_run_copied_from_another_machine_opens_and_stays_known(

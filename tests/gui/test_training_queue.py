@@ -12,7 +12,7 @@ from app.project import Project
 from app.queue import Queue
 from app.settings import Settings
 from core.errors import UserError
-from core.events import Failed
+from core.events import Failed, StepDone
 from core.jobs import TrainJob
 from core.power import PowerAction
 from core.queue import load_queue, queue_file
@@ -113,6 +113,45 @@ def test_an_entry_is_edited_in_the_parameters_and_goes_back_to_its_place(stage: 
     summary.cancel_button.click()
     assert summary.queue_button.text() == "Add to queue"
     assert len(names(stage)) == 3
+
+
+def test_an_entry_that_begins_to_run_while_it_is_changed_stays_as_it_is(stage: Stage) -> None:
+    fill(stage, "a")
+    queue = stage.tab.queue
+    stage.tab.page.queue.edit_requested.emit(queue.entries[0].key)
+    stage.runs = [ReplayRun(hold_after=20, run_folder=stage.folder.path)]
+    run = stage.runs[0]
+    stage.tab.driver.start()
+    stage.qtbot.waitUntil(lambda: stage.tab.view.record.step == 20)
+    assert queue.editing is None
+    assert stage.tab.page.summary.queue_button.text() == "Add to queue"
+    stage.project.change({"network.rank": 77})
+    queue.editing = queue.entries[0].key  # as if the change had been begun in the same moment
+    stage.tab.add_to_queue()
+    assert states(stage) == ["running", "waiting"]
+    assert names(stage) == ["a", "a-2"]
+    assert [entry.config.network.rank == 77 for entry in queue.entries] == [False, True]
+    queue.set_going(False)
+    stage.wait_for_end(run.go_on)
+    assert states(stage) == ["done", "waiting"]
+
+
+def test_a_run_called_off_before_it_began_holds_the_queue(stage: Stage) -> None:
+    steps = [
+        StepDone(step=n, total_steps=9000, epoch=1, total_epochs=1, loss=0.1, learning_rate=1e-4, elapsed_s=n / 10)
+        for n in range(1, 3001)
+    ]
+    fill(stage, "a")
+    stage.keep(list(steps), name="a", state=True)  # so long that it is read beside the window
+    stage.tab.queue.set_state(stage.tab.queue.entries[0].key, "paused")
+    stage.tab.driver.start()
+    assert stage.tab.is_running
+    stage.wait_for_end(stage.tab.request_stop)
+    assert not stage.tab.queue.is_going
+    stage.qtbot.wait(20)  # the next run of a queue begins from the event loop
+    assert not stage.tab.is_running
+    assert stage.jobs == []
+    assert states(stage) == ["paused"]
 
 
 def test_one_run_follows_the_other_and_a_failure_makes_way(stage: Stage) -> None:

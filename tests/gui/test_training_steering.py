@@ -11,10 +11,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from app import run_follower
 from app.project import Project
 from app.run_record import RunRecord
 from app.run_reminder import RunReminder
 from app.settings import Settings
+from app.widgets.curve_parts import epoch_ticks
 from app.widgets.curve_plot import CurvePlot
 from app.widgets.report_dialog import ReportDialog
 from core.events import Adapted, BestEpoch, Event, Failed, Finished, JobStarted, StateSaved, StepDone, to_line
@@ -68,7 +70,7 @@ def test_pause_reaches_the_run_and_says_where_it_stands(stage: Stage) -> None:
     stage.wait_for_end(header.pause_button.click)
     assert stage.run.sent == ["pause"]
     assert stage.tab.view.outcome.heading.text() == "Paused at step 20 of 60."
-    assert "graphics card is free" in stage.tab.view.outcome.text.text()
+    assert stage.tab.view.outcome.text.text().startswith("Its memory is free for other programs.")
     assert header.stage.text().startswith("Paused")
     assert texts(stage)[0].startswith("Continue from step")
 
@@ -211,6 +213,17 @@ def test_a_failure_has_the_buttons_that_mend_it(stage: Stage) -> None:
     assert "4 → 1" in told[0]
 
 
+def test_a_fix_starts_no_second_run_beside_the_first(stage: Stage) -> None:
+    stage.start_and_hold(20)
+    failed = Failed(message="The memory is not enough.", remedy="Less.", detail="t", known=True, failure="memory")
+    stage.project.change({"training.batch_size": 4, "output.name": "other"})
+    stage.tab.open_run(stage.keep([failed], name="other"))
+    with stage.qtbot.waitSignal(stage.project.problem) as told:
+        stage.tab.view.outcome.action("Set the batch size to 1").click()
+    assert told.args[0] == "Another run is going on."
+    assert len(stage.jobs) == 1
+
+
 def test_a_failure_without_an_entry_can_still_be_copied_and_reported(stage: Stage) -> None:
     stage.tab.open_run(stage.keep([Failed(message="Something else.", remedy="r", detail="d")]))
     assert texts(stage) == ["Try again", "Copy details", "Report a problem…"]
@@ -278,6 +291,18 @@ def test_the_curves_can_be_chosen_and_walked_through(qtbot: QtBot) -> None:
     assert plot.readout.text().startswith("Step 60 · loss")
 
 
+def test_epochs_near_each_other_are_numbered_without_overlap(qtbot: QtBot) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    starts = {1: 1, 2: 100, 3: 104, 4: 200}
+    metrics = plot.fontMetrics()
+    wide = epoch_ticks({1: 1, 2: 100, 3: 200}, 3.0, metrics)
+    assert [words for _, words in wide] == ["Epoch 1", "Epoch 2"]
+    near = epoch_ticks(starts, 3.0, metrics)
+    assert [place for place, _ in near] == [99.5, 103.5, 199.5]  # each has its line
+    assert [words for _, words in near] == ["1", "", "3"]
+
+
 def test_an_old_recording_without_norms_leaves_those_curves_empty(qtbot: QtBot) -> None:
     plot = CurvePlot()
     qtbot.addWidget(plot)
@@ -309,6 +334,28 @@ def test_previews_stand_by_epoch_with_the_bare_model_first(stage: Stage) -> None
     assert stage.tab.view.viewer.step == 20
 
 
+def test_a_preview_gets_the_name_of_its_epoch_when_the_next_one_begins(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = stage.tab.view
+    stage.tab.open_run(stage.keep(unfinished(story(stage, 10))))
+    drawn: list[int] = []
+    monkeypatch.setattr(view.gallery, "refresh", lambda: drawn.append(view.record.epoch))
+    for epoch in (8, 8, 9):
+        step = StepDone(
+            step=view.record.step + 1,
+            total_steps=99,
+            epoch=epoch,
+            total_epochs=9,
+            loss=0.1,
+            learning_rate=1e-4,
+            elapsed_s=9,
+        )
+        view.record.add(step)
+        view.take(step)
+    assert drawn == [8, 9]
+
+
 def test_two_epochs_are_compared_in_one_place(stage: Stage) -> None:
     stage.tab.open_run(stage.keep(story(stage)))
     viewer = stage.tab.view.viewer
@@ -337,6 +384,25 @@ def test_two_epochs_are_compared_in_one_place(stage: Stage) -> None:
 def write(folder: RunFolder, events: list[Event]) -> None:
     with folder.events.open("a", encoding="utf-8") as file:
         file.write("".join(to_line(event) + "\n" for event in events))
+
+
+def test_a_run_that_ended_while_the_window_slept_is_read_to_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_follower, "_MOST_BYTES", 2048)
+    events = story(stage)
+    folder = stage.keep(events[:5])
+    with only_run(folder.path):
+        stage.tab.open_run(folder)
+        follower = stage.tab.shown._follower
+        assert follower is not None
+        follower._timer.stop()
+        write(folder, events[5:])
+    for _ in range(2 + folder.events.stat().st_size // 1024):
+        if stage.tab.shown.is_live:
+            follower.check_alive()
+    assert not stage.tab.shown.is_live
+    assert stage.tab.view.record.status == "finished"
 
 
 def test_a_run_of_another_program_is_watched(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from app import theme
 from app.project import Project
 from app.run_record import RunRecord
 from app.settings import Settings
-from app.speed import remembered_duration_s
+from app.speed import remembered_duration
 from app.widgets.curve_parts import PEAK_BINS, SMOOTH_POINTS
 from app.widgets.curve_plot import CurvePlot
 from app.widgets.sample_strip import SampleStrip
@@ -397,7 +397,9 @@ def test_the_speed_is_remembered(stage: Stage) -> None:
     stage.start_and_finish()
     seconds = stage.tab.view.record.seconds_per_step
     assert seconds is not None
-    assert remembered_duration_s(stage.settings, stage.project.config, 10) == pytest.approx(10 * seconds)
+    duration = remembered_duration(stage.settings, stage.project.config, 10)
+    assert duration is not None
+    assert duration.seconds == pytest.approx(10 * seconds)
 
 
 def test_the_log_is_followed(stage: Stage) -> None:

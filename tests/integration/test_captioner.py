@@ -109,7 +109,8 @@ def test_too_little_memory_halves_the_batch(captioner: Captioner, monkeypatch: p
     ("error", "message"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "The memory is not enough for this sentence model"),
-        (RuntimeError("an illegal memory access"), "The sentence model failed"),
+        (RuntimeError("an illegal memory access"), "The graphics card stopped"),
+        (RuntimeError("shapes cannot be multiplied"), "The sentence model failed"),
     ],
 )
 def test_failures_are_told_in_words(

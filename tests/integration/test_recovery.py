@@ -374,6 +374,19 @@ def test_a_pause_keeps_the_state_and_ends_and_the_run_goes_on_to_the_bit(make_co
     assert_same_lora(whole, parted)
 
 
+def test_a_save_that_was_asked_for_just_before_a_pause_is_done(make_config: MakeConfig) -> None:
+    config = make_config()
+    local = LocalRun(TrainJob(config=config))
+    events = []
+    for event in local.events():
+        events.append(event)
+        if isinstance(event, StepDone) and event.step == 3:
+            local.send("pause")
+            local.send("save")
+    assert finished(events).paused
+    assert lora_path(config, step=3).is_file()
+
+
 def test_a_pause_while_pictures_are_encoded_ends_at_once(make_config: MakeConfig) -> None:
     local = LocalRun(TrainJob(config=make_config()))
     events = []

@@ -94,7 +94,7 @@ def test_no_space_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere/at/all"])
     assert_known(failed_by(tempfile.gettempdir), "temporary_full")
     monkeypatch.undo()
-    place = os.path.join(tempfile.gettempdir(), "torch-1234")  # noqa: PTH118 - as a library names it
+    place = os.path.join(tempfile.gettempdir(), "tmp1234")  # noqa: PTH118 - as a library names it
     assert_known(failure(OSError(errno.ENOSPC, "No space left on device", place)), "temporary_full")
 
 
@@ -213,6 +213,8 @@ def test_a_missing_package() -> None:
 
 
 def test_a_missing_8_bit_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("bitsandbytes.")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     failed = failed_by(lambda: importlib.import_module("bitsandbytes.optim"))
     assert_known(failed, "optimizer_unavailable")

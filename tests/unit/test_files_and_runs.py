@@ -150,8 +150,9 @@ def test_what_was_made_after_a_step_is_put_aside_and_nothing_is_deleted(config: 
         run.record(step_done(step))
         run.record(LoraSaved(path=Path("/elsewhere") / file.name, step=step, epoch=1, size_bytes=1))
     run.record(SampleReady(step=9, index=0, prompt="p", seed=1, image=run.sample_path(9, 0)))
-    folder = run.put_aside(run.rewind(4))
+    folder = run.put_aside(run.said_after(4))
     assert folder == run.set_aside / "001"
+    assert run.rewind(4) == RunFolder(folder).recorded()
     assert lora_files(config) == [files[0]]
     aside = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".jsonl"}
     assert aside == {name: name for name in (files[1].name, files[2].name, run.sample_path(9, 0).name)}
@@ -238,6 +239,32 @@ def test_of_damaged_states_the_one_before_is_used_and_the_damage_told(tmp_path: 
     assert [file.step for file in damaged] == [300, 200]
     state_path(tmp_path, 100).unlink()
     with pytest.raises(UserError, match="cannot be read"):
+        last_state(tmp_path)
+
+
+def test_a_state_of_a_newer_version_is_no_damaged_one_and_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_state(tmp_path, some_state(100))
+    with monkeypatch.context() as newer:
+        newer.setattr("core.training.state.FORMAT", 99)
+        save_state(tmp_path, some_state(200))
+    with pytest.raises(UserError, match="newer version"):
+        last_state(tmp_path)
+    assert steps_and_epochs(tmp_path) == [(200, None), (100, None)]
+
+
+def test_a_whole_state_is_not_called_damaged_where_memory_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (100, 200):
+        save_state(tmp_path, some_state(step))
+
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(RuntimeError, match="allocate memory"):
         last_state(tmp_path)
 
 

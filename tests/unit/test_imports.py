@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -326,10 +327,14 @@ def test_backslashes_and_the_case_of_windows_names_do_not_matter(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there it is a path of this machine")
-def test_paths_of_another_system_stay_out_of_the_settings_until_they_are_re_rooted() -> None:
+def test_paths_of_another_system_are_named_as_missing_but_nothing_is_written_there() -> None:
     imported = read_settings(DATA / "sd_trainer_expert.toml")
-    assert apply(imported, TrainConfig()).model.base == Path()
-    assert apply(imported, TrainConfig()).network.rank == 64
+    before = with_values(TrainConfig(), {"model.base": Path("/mine"), "dataset.folder": Path("/pictures")})
+    now = apply(replace(imported, config_changes={**imported.config_changes, "output.folder": Path("D:/out")}), before)
+    assert now.model.base == imported.config_changes["model.base"] != before.model.base
+    assert now.dataset.folder == imported.config_changes["dataset.folder"] != before.dataset.folder
+    assert now.output.folder == Path()
+    assert now.network.rank == 64
     assert dataset_file(imported) is None
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from core import estimate as estimates
-from core import quick
-from core.config import TrainConfig, validated
+from core import quick, quick_facts
+from core.config import TrainConfig, validated, with_values
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
 from core.dataset.edits import Concept, Crop, Dataset, PictureEdits
 from core.dataset.records import ImageRecord, Scan
@@ -322,8 +322,42 @@ def test_reasons_tell_the_choices_and_leave_the_users_own_alone(monkeypatch: pyt
     own = {choice.keys[0]: choice for choice in reasons(mine, config, SD15, facts, None, length)}
     assert [key for key, choice in own.items() if choice.is_own] == ["network.rank"]
     assert own["network.rank"].sentence == "Rank: 64, set by you."
-    assert "Rank 16" in own["network.rank"].why
+    assert "Rank = 16" in own["network.rank"].why
     assert own["network.rank"].values[0] == 64
+
+
+def test_an_empty_choice_is_called_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = chosen(monkeypatch, scan_of([GIRL] * 30))
+    for mine, before, sentence, why in (
+        ("miru", "", "Trigger word: miru, set by you.", "Trigger word = empty."),
+        ("", "miru", "Trigger word: empty, set by you.", "Trigger word = miru."),
+    ):
+        told = reasons(
+            with_values(config, {"dataset.trigger_word": mine}),
+            with_values(config, {"dataset.trigger_word": before}),
+            SD15,
+            Facts(),
+            None,
+        )
+        assert told[0].sentence == sentence
+        assert why in told[0].why
+
+
+def test_previews_at_other_times_are_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = with_values(chosen(monkeypatch, scan_of([GIRL] * 30)), {"sampling.prompts": ("miru",)})
+    told = {choice.keys[0]: choice for choice in reasons(config, config, SD15, Facts(), None)}
+    assert told["sampling.prompts"].sentence == "1 preview after each epoch."
+    assert "tags" not in told["sampling.prompts"].why  # there are none
+    rarely = with_values(config, {"sampling.every_n_epochs": 5})
+    told = {choice.keys[0]: choice for choice in reasons(rarely, config, SD15, Facts(), None)}
+    assert told["sampling.prompts"].sentence == "Preview every: 5 epochs, set by you."
+
+
+def test_the_facts_of_a_data_set_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = scan_of([GIRL] * 3)
+    first = facts_of(scan)
+    monkeypatch.setattr(quick_facts, "_facts_of", lambda _scan: pytest.fail("found again"))
+    assert facts_of(scan) is first
 
 
 def test_loaded_settings_all_count_as_the_users() -> None:

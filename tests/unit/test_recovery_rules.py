@@ -91,6 +91,14 @@ def test_a_lower_resolution_is_only_proposed_where_there_is_one() -> None:
     assert "px" not in no_memory_left(with_values(TrainConfig(), {"dataset.resolution": 256})).remedy
 
 
+def test_who_wanted_no_savings_is_not_told_that_all_were_tried() -> None:
+    config = with_values(TrainConfig(), {"training.on_out_of_memory": "stop"})
+    told = no_memory_left(config, adapted=False)
+    assert "every way" not in told.message
+    assert "save memory by itself" in told.remedy
+    assert told.failure == no_memory_left(config).failure
+
+
 def test_an_update_that_was_begun_and_not_finished_is_known() -> None:
     weight = torch.nn.Parameter(torch.ones(2))
     weight.grad = torch.ones(2)
@@ -272,13 +280,42 @@ def test_a_loss_that_only_rises_is_said_to_do_so() -> None:
 def test_an_epoch_without_a_file_is_never_named_as_one_to_use() -> None:
     best = propose(curve(1.0, 0.7, 0.5, 0.4, 0.45, 0.6, 0.8), saved(2, 4, 6))
     assert best is not None
-    assert best.epoch == 2
-    assert best.path == Path("/out/a-2.safetensors")
-    assert "Epoch 3 measured best but has no file" in best.reason
+    assert best.epoch == 4
+    assert best.path == Path("/out/a-4.safetensors")
+    assert "by epoch 3" in best.reason
+    assert "Epoch 3 measured best but has no file; of those that were saved, epoch 4 did." in best.reason
     nothing = propose(curve(1.0, 0.7, 0.5, 0.4, 0.45, 0.6, 0.8), {})
     assert nothing is not None
     assert nothing.path is None
     assert "No file" in nothing.reason
+
+
+STILL_LEARNING = (0.151, 0.076, 0.064, 0.055, 0.0512, 0.0486, 0.0463, 0.0444, 0.0440, 0.0440, 0.0440)
+
+
+def test_an_epoch_that_later_ones_still_beat_by_a_tenth_is_too_early() -> None:
+    best = propose(curve(*STILL_LEARNING), saved(*range(1, 11)))
+    assert best is not None
+    assert best.epoch == 7
+
+
+def test_of_the_saved_epochs_that_are_as_good_the_first_is_proposed_without_a_word_about_the_others() -> None:
+    every_second = propose(curve(*STILL_LEARNING), saved(2, 4, 6, 8, 10))
+    assert every_second is not None
+    assert every_second.epoch == 8
+    assert "by epoch 8" in every_second.reason
+    assert "no file" not in every_second.reason
+    last_only = propose(curve(*STILL_LEARNING), saved(10))
+    assert last_only is not None
+    assert last_only.epoch == 10
+    assert "hardly any more after epoch 7" in last_only.reason
+
+
+def test_where_no_saved_epoch_was_measured_the_nearest_is_named_as_that() -> None:
+    best = propose(curve(1.0, 0.7, 0.5, 0.4, 0.45, 0.6, 0.8), saved(9, 20))
+    assert best is not None
+    assert best.epoch == 9
+    assert "epoch 9 is the nearest" in best.reason
 
 
 def test_too_few_measurements_say_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 from core import space
 from core.config import TrainConfig, with_values
 from core.errors import UserError
-from core.space import SpaceWatch, cache_bytes, check_space, free_bytes, needed_bytes
+from core.space import SpaceWatch, check_space, free_bytes, needed_bytes
 
 LORA = 9_000_000
 
@@ -70,25 +70,6 @@ def test_a_run_is_refused_with_figures_before_it_fills_the_disk(
     assert str(tmp_path / "输出") in caught.value.message
     monkeypatch.setattr(space, "free_bytes", lambda _folder: needed)
     check_space(config, 100, LORA)
-
-
-def test_a_cache_on_another_disk_is_checked_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / "cache"
-    monkeypatch.setenv("KILN_HOME", str(cache))
-    monkeypatch.setattr(space, "_disk_of", lambda folder: 1 if folder == cache else 2)
-    monkeypatch.setattr(space, "free_bytes", lambda folder: 10_000_000 if folder == cache else 10**12)
-    config = config_of(tmp_path / "out")
-    check_space(config, 100, LORA)
-    with pytest.raises(UserError, match="cache"):
-        check_space(config, 100, LORA, num_pictures=2000)
-
-
-def test_what_is_cached_follows_the_size_of_the_pictures() -> None:
-    small = config_of(dataset__resolution=512, network__train_text_encoder=False)
-    large = with_values(small, {"dataset.resolution": 1024})
-    assert cache_bytes(large, 100) > 1.5 * cache_bytes(small, 100) > 0
-    # 64 × 64 latents of four channels in float32, and an embedding.
-    assert cache_bytes(small, 1) > 64 * 64 * 4 * 4 + 77 * 768 * 4
 
 
 def test_a_disk_that_fills_up_during_the_run_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ class RunOutcome(RunCard):
     again_clicked = Signal()  # the same settings under a free name
     open_clicked = Signal()
     report_clicked = Signal()
+    force_stop_clicked = Signal()
     copied = Signal(str)  # what is on the clipboard now, in words
 
     def __init__(self, doer: FixDoer, parent: QWidget | None = None) -> None:
@@ -58,6 +59,19 @@ class RunOutcome(RunCard):
             self._show_result(folder, record, outcome)
         else:
             self._show_stopped(folder, record, outcome)
+
+    def show_silence(self, silent_s: float) -> None:
+        """Say that a run that should go on has said nothing for so many seconds."""
+        self.show_message(
+            icon="clock",
+            tone="warning",
+            heading=tr("The run has said nothing for {time}.", time=duration_text(silent_s)),
+            text=tr(
+                "Loading and preparing can take long, and a machine that was asleep needs a moment. If it does not go "
+                "on, end it at once and continue from its last state."
+            ),
+            actions=[Action(tr("Force stop"), self.force_stop_clicked.emit, icon="stop")],
+        )
 
     def _show_result(self, folder: RunFolder, record: RunRecord, outcome: Finished) -> None:
         facts = [tr("{steps} steps", steps=record.step)]

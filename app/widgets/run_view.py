@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QSplitter, QVBoxLayout, QWidget
@@ -35,6 +37,9 @@ from core.text import tr
 
 REFRESH_MS = 250
 _NOTICES_SHOWN = 200
+SILENCE_S = 300.0
+SILENT_STEPS = 30
+"""A run that says nothing for so long, and for the time of so many steps, may hang: the user is told."""
 
 
 class RunView(QWidget):
@@ -53,8 +58,11 @@ class RunView(QWidget):
         self._phase: Phase = "ended"
         self._is_dirty = False
         self._epoch = 0
+        self._heard_at = time.monotonic()
+        self._is_silent = False
         self.header = ProgressHeader()
         self.outcome = RunOutcome(doer)
+        self.outcome.force_stop_clicked.connect(self.header.force_stop_clicked)
         self.outcome.hide()
         self.plot = CurvePlot()
         self.loader = ThumbnailLoader(num_threads=2, parent=self)
@@ -134,6 +142,7 @@ class RunView(QWidget):
         is_other = record is not self.record
         self.record = record
         self._can_sample = can_sample
+        self._heard_at, self._is_silent = time.monotonic(), False
         self.outcome.hide()
         self.viewer.hide()
         if is_other:
@@ -157,6 +166,10 @@ class RunView(QWidget):
     def take(self, event: Event) -> None:
         """The run has just said this; the record has it already."""
         self._is_dirty = True
+        self._heard_at = time.monotonic()
+        if self._is_silent:
+            self._is_silent = False
+            self.outcome.hide()
         if isinstance(event, (SampleReady, Adapted, JobStarted)) or self.record.epoch != self._epoch:
             self._epoch = self.record.epoch  # With its first step, the one before has ended at a preview.
             self.gallery.refresh()
@@ -206,10 +219,18 @@ class RunView(QWidget):
         self._timer.stop()
 
     def _refresh(self) -> None:
+        self._look_for_silence()
         if self._is_dirty:
             self._is_dirty = False
             self.header.refresh()
             self.plot.touch()
+
+    def _look_for_silence(self) -> None:
+        silent_s = time.monotonic() - self._heard_at
+        limit_s = max(SILENCE_S, SILENT_STEPS * (self.record.seconds_per_step or 0.0))
+        if self._phase in ("running", "pausing", "stopping") and not self._is_silent and silent_s > limit_s:
+            self._is_silent = True
+            self.outcome.show_silence(silent_s)
 
     def _show_files(self) -> None:
         number = len(self.record.loras)

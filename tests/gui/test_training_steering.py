@@ -492,3 +492,24 @@ def test_adapted_events_take_back_what_was_drawn(stage: Stage) -> None:
     view = stage.tab.view
     assert view.record.step == 19
     assert view.gallery.num_pictures == 2  # those of step 0; step 20 is drawn anew
+
+
+def test_a_run_that_hangs_is_told_and_can_be_ended_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.start_and_hold(20)
+    view = stage.tab.view
+    view.show()
+    assert view.outcome.isHidden()
+    monkeypatch.setattr("app.widgets.run_view.SILENCE_S", 0.0)
+    monkeypatch.setattr("app.widgets.run_view.SILENT_STEPS", 0)
+    stage.qtbot.waitUntil(lambda: not view.outcome.isHidden())
+    assert view.outcome.heading.text().startswith("The run has said nothing for")
+    stage.wait_for_end(view.outcome.action("Force stop").click)
+
+
+def test_a_run_that_speaks_again_is_no_longer_called_silent(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.start_and_hold(20)
+    view = stage.tab.view
+    view.outcome.show_silence(400)
+    view._is_silent = True
+    view.take(StepDone(step=21, total_steps=60, epoch=2, total_epochs=3, loss=0.1, learning_rate=1e-4, elapsed_s=1.0))
+    assert view.outcome.isHidden()

@@ -47,7 +47,7 @@ def test_the_launcher_is_asked_in_the_language_in_use(
     (tmp_path / "packaging").mkdir()
     launcher = tmp_path / "packaging" / "launch.py"
     launcher.write_text(
-        "import os, sys\nprint(sys.argv[1], os.environ['LC_ALL'], '✓')\nprint('worse', file=sys.stderr)\n"
+        "import os, sys\nprint(sys.argv[1], os.environ['LC_ALL'], '✓', flush=True)\nprint('worse', file=sys.stderr)\n"
     )
     monkeypatch.setattr(installation, "RESOURCES", tmp_path / "resources")
     monkeypatch.setattr(installation, "language", lambda: language)

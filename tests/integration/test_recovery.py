@@ -527,7 +527,7 @@ def test_options_that_change_the_rest_of_a_run_are_named(make_config: MakeConfig
     finished(run(config, ask=(3, "pause")))
     events = run(with_values(config, {"training.epochs": 3, "sampling.prompts": ("a",)}), resume=True)
     finished(events)
-    assert "Changed since this run was stopped: training.epochs." in notices(events)
+    assert "Changed since this run was stopped: Epochs." in notices(events)
     assert of(StepDone, events)[-1].step == 12
 
 

@@ -85,6 +85,8 @@ def test_the_optimizer_is_told_with_its_class(name: OptimizerName, options: dict
 
 @pytest.mark.parametrize("name", OptimizerName.__args__)  # type: ignore[attr-defined]
 def test_the_class_that_is_told_is_the_one_that_trains(name: OptimizerName) -> None:
+    if name == "adamw8bit":
+        pytest.importorskip("bitsandbytes")
     import torch
 
     from core.training.optimizers import make_optimizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -15,8 +16,15 @@ from core.training.averaging import Averaging
 from core.training.optimizers import longest_prefix, make_optimizer, restore_optimizer, set_rates
 from tests.small_networks import CPU, NAMES, PATHS, config_of, learn, same, saved, small_network, weights
 
+INSTALLED = [
+    pytest.param(name, marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is an extra"))
+    if name == "adamw8bit"
+    else name
+    for name in NAMES
+]
 
-@pytest.mark.parametrize("name", NAMES)
+
+@pytest.mark.parametrize("name", INSTALLED)
 def test_a_continued_run_is_the_uninterrupted_one_to_the_bit(name: OptimizerName) -> None:
     config = config_of(name, block_rates=("down_blocks.1=0.5",))
     whole = small_network()
@@ -34,7 +42,7 @@ def test_a_continued_run_is_the_uninterrupted_one_to_the_bit(name: OptimizerName
     assert not same(weights(whole), weights_then)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INSTALLED)
 def test_every_optimizer_learns(name: OptimizerName) -> None:
     network = small_network()
     self_tuned = name in ("prodigy", "dadaptation")

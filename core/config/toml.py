@@ -78,6 +78,15 @@ def read_toml(path: Path) -> dict[str, Any]:
             path=path,
             reason=error.strerror or error,
         ) from error
+    return parsed_toml(text, path)
+
+
+def parsed_toml(text: str, path: Path) -> dict[str, Any]:
+    """The tables of a TOML text; its path is only named.
+
+    Raises:
+        UserError: It is not TOML; says where.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,8 +29,10 @@ def read_caption(path: Path | str) -> tuple[str | None, str]:
     """
     try:
         # Without a buffer, and without room for the longest caption in every read: there may be thousands of files.
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - also a string, for the same reason
-            data = file.read(_USUAL_BYTES)
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            data = file.read(_USUAL_BYTES) or b""
+            if not data and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None, tr("{name} is not a text file.", name=_name(path))
             while len(data) >= _USUAL_BYTES and len(data) <= MAX_BYTES and (more := file.read(MAX_BYTES)):
                 data += more
     except FileNotFoundError:
@@ -37,6 +40,11 @@ def read_caption(path: Path | str) -> tuple[str | None, str]:
     except OSError as error:
         return None, tr("{name} could not be read: {error}.", name=_name(path), error=error.strerror or str(error))
     return decode_caption(data, path)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens a file as `open` does, but never waits for somebody to write into a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode_caption(data: bytes, path: Path | str) -> tuple[str | None, str]:

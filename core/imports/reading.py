@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import struct
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import field_specs
+from core.config.toml import parsed_toml
 from core.errors import UserError
 from core.imports.datasets import dataset_arguments, tables
 from core.imports.draft import Argument, Arguments, Draft
@@ -31,11 +31,6 @@ from core.imports.places import Places
 from core.imports.records import Imported, Source
 from core.safetensors_header import MAX_HEADER_BYTES, Header, read_header
 from core.text import tr
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Table = Mapping[str, object]
 
@@ -159,14 +154,7 @@ def _from_lora_file(path: Path, header: Header, places: Places) -> Imported:
 def _content(path: Path) -> Content:
     text = decoded(read_limited(path), path)
     try:
-        values = json.loads(text) if text.lstrip()[:1] in ("{", "[") and _is_json(text) else tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(
-            "{path} is not a valid TOML file: {reason}.",
-            remedy="Mend the line it names; on Windows write paths with / or in single quotes.",
-            path=path,
-            reason=error,
-        ) from error
+        values = json.loads(text) if text.lstrip()[:1] in ("{", "[") and _is_json(text) else parsed_toml(text, path)
     except (ValueError, RecursionError) as error:
         raise UserError(
             "{path} is damaged: {reason}.",

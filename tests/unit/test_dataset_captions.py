@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,9 @@ def test_spellings_of_one_tag() -> None:
 
 def test_the_module_needs_nothing_heavy() -> None:
     assert not hasattr(captions, "np")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes among files")
+def test_a_pipe_named_like_a_caption_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    assert read_caption(tmp_path / "a.txt") == (None, "a.txt is not a text file.")

@@ -53,8 +53,12 @@ def _writer(folder: Path, first_step: int) -> Any:
     from tensorboardX import SummaryWriter
 
     folder.mkdir(parents=True, exist_ok=True)
+    # The library names files by the second: two sittings within one would write into the same file.
+    number = sum(1 for _ in folder.iterdir())
     # Every event at once: a window beside it shows the run as it is, and a killed run keeps all of it.
-    return SummaryWriter(str(folder), purge_step=first_step + 1, max_queue=1, flush_secs=5)
+    return SummaryWriter(
+        str(folder), purge_step=first_step + 1, max_queue=1, flush_secs=5, filename_suffix=f".{number:03d}"
+    )
 
 
 def _write(writer: Any, event: Event) -> None:

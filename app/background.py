@@ -8,11 +8,13 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 T = TypeVar("T")
+M = TypeVar("M")
 COLLECT_MS = 1000
 
 
@@ -23,12 +25,15 @@ class Background(QObject):
     they hold up the end of the program, so work that must be finished does not belong here.
     """
 
+    _told = Signal(int, object)
     _ended = Signal(int, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._numbers = itertools.count()
         self._waiting: dict[int, Callable[[Any], None]] = {}
+        self._hearing: dict[int, Callable[[Any], None]] = {}
+        self._told.connect(self._hear)
         self._ended.connect(self._deliver)
 
     def start(self, work: Callable[[], T], then: Callable[[T | Exception], None]) -> None:
@@ -40,10 +45,43 @@ class Background(QObject):
         """
         number = next(self._numbers)
         self._waiting[number] = then
-        threading.Thread(target=_run, args=(weakref.ref(self), number, work), name="background", daemon=True).start()
+        _start(self, number, work)
+
+    def start_telling(
+        self,
+        work: Callable[[Callable[[M], None]], T],
+        hear: Callable[[M], None],
+        then: Callable[[T | Exception], None],
+    ) -> None:
+        """As `start`, for work that tells something before its end.
+
+        Args:
+            work: Gets a function to tell with, and must hold no reference to a Qt object.
+            hear: Called in the thread of this object with whatever is told, before `then`.
+            then: Called in the thread of this object.
+        """
+        number = next(self._numbers)
+        self._hearing[number], self._waiting[number] = hear, then
+        tell = partial(_tell, weakref.ref(self), number)
+        _start(self, number, lambda: work(tell))
+
+    def _hear(self, number: int, told: object) -> None:
+        self._hearing[number](told)
 
     def _deliver(self, number: int, result: object) -> None:
+        self._hearing.pop(number, None)
         self._waiting.pop(number)(result)
+
+
+def _start(owner: Background, number: int, work: Callable[[], object]) -> None:
+    threading.Thread(target=_run, args=(weakref.ref(owner), number, work), name="background", daemon=True).start()
+
+
+def _tell(owner: weakref.ref[Background], number: int, told: object) -> None:
+    background = owner()
+    if background is not None:
+        with contextlib.suppress(RuntimeError):  # Qt's half may be gone already.
+            background._told.emit(number, told)
 
 
 def _run(owner: weakref.ref[Background], number: int, work: Callable[[], object]) -> None:

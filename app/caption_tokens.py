@@ -11,28 +11,32 @@ from core.config import TrainConfig
 from core.config.model import DatasetConfig
 from core.dataset.captions import join_tags, split_tags
 from core.dataset.records import ImageRecord
-from core.dataset.tokens import CHUNK, TokenCounter, counter_for
+from core.dataset.tokens import CHUNK, PIECES, TokenCounter, counter_for
 from core.errors import UserError
 from core.training.captions import full_caption
 
 
 def tokenizer_folder(config: TrainConfig) -> Path | None:
     """The tokenizer of the chosen base model; None where there is none, which means CLIP's own."""
-    folder = config.model.base / "tokenizer"
-    return folder if folder.is_dir() else None
+    base = config.model.base
+    if (base / "tokenizer").is_dir():
+        return base / "tokenizer"
+    return base / "text_encoder" if (base / "text_encoder" / PIECES).is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionTokens:
-    """Counts the tokens of captions under the settings of a run."""
+    """Counts the tokens of captions under the settings of a run. `most` of them are read."""
 
     dataset: DatasetConfig
     counter: TokenCounter
+    most: int = CHUNK
 
     @classmethod
     def of(cls, config: TrainConfig) -> CaptionTokens:
         """Read what is needed; that takes a moment the first time for each base model."""
-        return cls(config.dataset, _counter(tokenizer_folder(config)))
+        counter = _counter(tokenizer_folder(config))
+        return cls(config.dataset, counter, counter.most or config.model.max_tokens)
 
     def count(self, record: ImageRecord) -> int:
         """The tokens that are trained with a picture."""
@@ -46,10 +50,10 @@ class CaptionTokens:
             tags: Those of the caption as it is being edited.
         """
         text = full_caption(dataclasses.replace(record, caption=join_tags(tags)), self.dataset)
-        if self.counter.count(text) <= CHUNK:
+        if self.counter.count(text) <= self.most:
             return None
         trained = split_tags(text)
-        learned = next(n for n in range(len(trained)) if self.counter.count(join_tags(trained[: n + 1])) > CHUNK)
+        learned = next(n for n in range(len(trained)) if self.counter.count(join_tags(trained[: n + 1])) > self.most)
         place = len(tags)
         for tag in reversed(trained[learned:]):  # From the end: words may stand in front, and tags may be absorbed.
             place = next((n for n in reversed(range(place)) if tags[n] == tag), 0)

@@ -64,6 +64,7 @@ class Numbers:
     buckets: tuple[BucketCount, ...]
     tag_lengths: tuple[LengthBar, ...]
     token_lengths: tuple[LengthBar, ...]
+    most_tokens: int
 
 
 def numbers_of(scan: Scan, concepts: Sequence[Concept], config: TrainConfig, beside: str = "") -> Numbers:
@@ -96,6 +97,7 @@ def numbers_of(scan: Scan, concepts: Sequence[Concept], config: TrainConfig, bes
         buckets=_buckets(used, FitOptions.of(dataset)),
         tag_lengths=_lengths((len(keys_of(record.caption or "")) for record, _ in used), _TAG_EDGES),
         token_lengths=_lengths((tokens.count(record) for record, _ in used), _TOKEN_EDGES),
+        most_tokens=tokens.most,
     )
 
 

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.history import bytes_of_changes
 from core.dataset.caption_edits import Written, finish_journals
 from core.dataset.caption_journal import Journal, journals
 from core.dataset.captions import decode_caption, read_caption
-from core.dataset.edits import Concept, Dataset, DatasetFile, dataset_file_of, dataset_of, load_dataset
-from core.dataset.records import ImageRecord, Scan
+from core.dataset.edits import (
+    Concept,
+    Dataset,
+    DatasetFile,
+    PictureEdits,
+    dataset_file_of,
+    dataset_of,
+    load_dataset,
+)
+from core.dataset.records import Glimpse, ImageRecord, Scan
 from core.errors import UserError, explain
 from core.files import remove_left_overs
 from core.text import tr
+
+if TYPE_CHECKING:
+    from core.dataset.scan import DatasetReading
+
+NUM_SHOWN_FIRST = 200
+"""More pictures than a large screen shows; fewer are read in no time."""
+
+TELL_S = 0.1
+"""Between two words about how far the reading is."""
 
 MOST_JOURNALS = 20
 """So many earlier changes to many captions can be taken back after a restart."""
@@ -97,20 +117,62 @@ class Opened:
     journals: tuple[Journal, ...] = ()
 
 
-def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opened:
-    """Read the pictures of a folder, and first what was decided about it before, unless that is given."""
-    from core.dataset.scan import scan_dataset
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Some pictures of a folder that is still being read, and what was decided about it before.
+
+    `picture` is the one that was looked at last, if it is among them.
+    """
+
+    folder: Path
+    glimpse: Glimpse
+    pictures: Mapping[Path, PictureEdits]
+    picture: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How many files that may be pictures are read, of how many."""
+
+    done: int
+    total: int
+
+
+Tell = Callable[[Arrival | Progress], None]
+
+
+def open_dataset(folder: Path, dataset: Dataset | None, extension: str, tell: Tell) -> Opened:
+    """Read the pictures of a folder, and first what was decided about it before, unless that is given.
+
+    Args:
+        folder: The folder.
+        dataset: What was decided about it, when it is open already.
+        extension: Ending of the caption files.
+        tell: Told how far it is; and before, when there are many pictures in a folder that was not open, some of them.
+
+    Raises:
+        UserError: The folder is missing or cannot be read, or there is no picture in it.
+    """
+    from core.dataset.scan import DatasetReading
+    from core.quick_facts import facts_of
 
     if dataset is not None:
-        scan = scan_dataset(dataset, caption_extension=extension)
+        scan = _read(DatasetReading(dataset, caption_extension=extension), tell)
         return Opened(scan=scan, positions=positions_of(scan))
     content, refusal, notice = _content_of(folder)
     notice = " ".join(part for part in (notice, _finish(folder)) if part)
-    scan = scan_dataset(dataset_of(content), caption_extension=extension)
+    decided = dataset_of(content)
+    reading = DatasetReading(decided, caption_extension=extension)
+    _tell_first(content.view, decided, reading, tell)
+    scan = _read(reading, tell)
+    facts_of(scan)  # The window asks for them as soon as it has the pictures.
     for place in scan.folders:
         with contextlib.suppress(OSError):  # A folder that may not be written has none of Kiln's.
             remove_left_overs(place)
     earlier = [journal for journal in journals(folder) if journal.can_be_taken_back]
+    # To the oldest generation: looking for garbage among so many pictures again and again would stop the window.
+    gc.freeze()
+    gc.unfreeze()
     return Opened(
         scan=scan,
         positions=positions_of(scan),
@@ -119,6 +181,40 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str) -> Opene
         notice=notice,
         journals=tuple(reversed(earlier[:MOST_JOURNALS])),
     )
+
+
+def _tell_first(view: Mapping[str, object], decided: Dataset, reading: DatasetReading, tell: Tell) -> None:
+    """Show the pictures that the user will see first, unless all of them are read in no time.
+
+    Only in the order of the folder: any other one is known when all pictures are.
+    """
+    if reading.num_pictures <= NUM_SHOWN_FIRST or view.get("order", "name") != "name":
+        return
+    last = Path(str(view["picture"])) if view.get("picture") else None
+    glimpse = reading.glimpse(NUM_SHOWN_FIRST, last)
+    is_there = any(record.path == last for record in glimpse.records)
+    if glimpse.records:
+        tell(
+            Arrival(
+                folder=decided.folder,
+                glimpse=glimpse,
+                pictures=decided.pictures,
+                picture=last if is_there else None,
+            )
+        )
+
+
+def _read(reading: DatasetReading, tell: Tell) -> Scan:
+    """Read all pictures, and tell now and then how far that is."""
+    told_at = time.monotonic()
+
+    def progressed(done: int) -> None:
+        nonlocal told_at
+        if (now := time.monotonic()) - told_at >= TELL_S:
+            told_at = now
+            tell(Progress(done=done, total=reading.num_pictures))
+
+    return reading.read(progressed)
 
 
 def _finish(folder: Path) -> str:

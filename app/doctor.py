@@ -78,7 +78,7 @@ class Doctor(QObject):
         self._first_progress: StageProgress | None = None
         self._stamps: dict[Path, Stamp] = {}
         self._num_files = 0
-        self._asked: dict[str, tuple[Path, Stamp]] = {}
+        self._asked: dict[Path, tuple[Path, Stamp]] = {}
         self._facts: dict[Path, ImageFacts] = {}
         self._judgement = _Judgement()
         self._is_judged = False
@@ -229,7 +229,7 @@ class Doctor(QObject):
         """What of the settings matters to a judgement."""
         config = self._project.config
         dataset = config.dataset
-        words = dataset.trigger_word, dataset.absorbed_tags, tokenizer_folder(config)
+        words = dataset.trigger_word, dataset.absorbed_tags, config.model.max_tokens, tokenizer_folder(config)
         return FitOptions.of(dataset), dataset.caption_extension, *words
 
     # Measuring
@@ -257,7 +257,7 @@ class Doctor(QObject):
         for image in [image for image, facts in self._facts.items() if facts.error]:
             del self._facts[image]
             self._stamps.pop(image, None)
-            self._asked.pop(str(image), None)  # The run that goes on has told about it already.
+            self._asked.pop(image, None)  # The run that goes on has told about it already.
 
     def _measure(self) -> None:
         """Start the child for what is missing. While one runs, the rest waits for its end."""
@@ -268,7 +268,7 @@ class Doctor(QObject):
         missing = self._missing()
         if not missing:
             return
-        self._asked = {str(image): (image, stamp) for image, stamp in missing.items()}
+        self._asked = {image: (image, stamp) for image, stamp in missing.items()}
         self._progress = self._first_progress = None
         worker = JobWorker(self._make_run(self._job(folder, missing)), self)
         worker.stage_progress.connect(self._on_progress)
@@ -295,7 +295,7 @@ class Doctor(QObject):
 
     def _on_measured(self, event: PicturesMeasured) -> None:
         for values in event.facts:
-            if (asked := self._asked.get(values["path"])) is not None:
+            if (asked := self._asked.get(Path(values["path"]))) is not None:
                 image, stamp = asked
                 self._stamps[image] = stamp
                 self._facts[image] = ImageFacts.from_json(values)
@@ -358,8 +358,13 @@ def _judged(
     scan: Scan, concepts: tuple[Concept, ...], facts: Mapping[Path, ImageFacts], config: TrainConfig
 ) -> _Judgement:
     started = time.monotonic()
-    fit, count_tokens = FitOptions.of(config.dataset), _counting(scan, CaptionTokens.of(config))
-    options = DoctorOptions(fit=fit, pictures=scan.pictures, count_tokens=count_tokens)
+    tokens = CaptionTokens.of(config)
+    options = DoctorOptions(
+        fit=FitOptions.of(config.dataset),
+        pictures=scan.pictures,
+        count_tokens=_counting(scan, tokens),
+        max_tokens=tokens.most,
+    )
     orphans = orphans_of(scan, concepts, config.dataset.caption_extension)
     found = examine(scan.records, scan.problems, facts, options, orphans)
     of_picture: defaultdict[Path, list[Finding]] = defaultdict(list)

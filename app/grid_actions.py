@@ -52,7 +52,11 @@ class GridActions(QObject):
     def forget_edits(self) -> None:
         """Forget what was decided about the selected pictures."""
         records = self._grid.selected()
-        name = tr("Forget the decisions about {n} pictures", n=len(records))
+        name = (
+            tr("Forget the decisions about {name}", name=records[0].path.name)
+            if len(records) == 1
+            else tr("Forget the decisions about {n} pictures", n=len(records))
+        )
         self._project.edit_pictures(name, {record.path: PictureEdits() for record in records})
 
     def turn(self, degrees: Turn) -> None:

@@ -14,6 +14,7 @@ from core.events import (
     Failed,
     Finished,
     JobStarted,
+    LoraReported,
     LoraSaved,
     Notice,
     PicturesMeasured,
@@ -37,6 +38,7 @@ _SIGNALS: dict[type[Event], str] = {
     CaptionsPlanned: "captions_planned",
     DownloadProgress: "download_progress",
     PicturesMeasured: "pictures_measured",
+    LoraReported: "lora_reported",
     StepDone: "step_done",
     Validated: "validated",
     Adapted: "adapted",
@@ -65,6 +67,7 @@ class JobWorker(QThread):
     captions_planned = Signal(object)
     download_progress = Signal(object)
     pictures_measured = Signal(object)
+    lora_reported = Signal(object)
     step_done = Signal(object)
     validated = Signal(object)
     adapted = Signal(object)

@@ -36,6 +36,7 @@ from core.runner import ChildRun, Run
 from core.text import tr
 
 if TYPE_CHECKING:
+    from app.lora_tools import LoraToolsDialog
     from app.tabs.params import ParamsTab
     from app.tabs.tagger import TaggerTab
     from app.tabs.training import TrainingTab
@@ -67,6 +68,7 @@ class MainWindow(QMainWindow):
         self._told_waiting: Path | None = None
         self.question: MessageDialog | None = None
         self.models: ModelsDialog | None = None
+        self.tools: LoraToolsDialog | None = None
         self._reminder: RunReminder | None = None
         self.tagger: TaggerTab | None = None
         self.params: ParamsTab | None = None
@@ -85,6 +87,7 @@ class MainWindow(QMainWindow):
             settings,
         )
         self.sidebar.page_chosen.connect(self.show_page)
+        self.sidebar.tools_requested.connect(self.open_tools)
         self._stack = QStackedWidget()
         self.dataset = DatasetTab(project, settings, make_run)
         self.dataset.tagger_requested.connect(lambda: self.show_page(TAGGER))
@@ -175,6 +178,17 @@ class MainWindow(QMainWindow):
             self.models = ModelsDialog(self._make_run, self)
             self.models.model_ready.connect(self._use_model)
         self.models.show_kind(kind)
+
+    def open_tools(self) -> None:
+        """Show the tools for LoRA files."""
+        from app.lora_tools import LoraToolsDialog
+
+        if self.tools is None:
+            self.tools = LoraToolsDialog(self._make_run, self)
+            self._settings.language_changed.connect(self.tools.retranslate)
+        self.tools.show()
+        self.tools.raise_()
+        self.tools.activateWindow()
 
     def _use_model(self, kind: ModelKind, folder: Path) -> None:
         if kind in ("tagger", "captioner") and self.tagger is not None:
@@ -324,6 +338,8 @@ class MainWindow(QMainWindow):
         self._settings.set_value("window/geometry", self.saveGeometry())
         if self.models is not None:
             self.models.shut_down()
+        if self.tools is not None:
+            self.tools.shut_down()
         self.dataset.shut_down()
         if self.tagger is not None:
             self.tagger.shut_down()

@@ -12,6 +12,8 @@ from app.quick_choices import QuickChoices
 from app.settings import Settings
 from core.config import TrainConfig, with_values
 from core.config.labels import differing
+from core.errors import UserError
+from core.models import describe_base
 from core.presets import PERSONAL, Preset, applied, own_presets, shipped_presets
 
 _CHOSEN = "params/preset"
@@ -52,8 +54,16 @@ class ParamsPresets(QObject):
         return next((preset for preset in self.offered() if preset.key == key), None) if key else None
 
     def offered(self) -> list[Preset]:
-        """All presets that can be chosen, Kiln's own first."""
-        return [*shipped_presets("sd1"), *own_presets()]
+        """All presets that can be chosen for the base model, Kiln's own first."""
+        return [*shipped_presets(self._family), *own_presets()]
+
+    @property
+    def _family(self) -> str:
+        """The family of the base model; the usual one while none is chosen."""
+        try:
+            return describe_base(self._project.config.model.base).family
+        except (UserError, OSError):  # What is wrong with it is told where it is chosen.
+            return "sd1"
 
     @property
     def basis(self) -> TrainConfig:

@@ -14,9 +14,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.background import Background
 from app.caption_writer import Batch, CaptionWriter, turning, writing
 from app.dataset_reading import (
+    Arrival,
     Done,
     Look,
     Opened,
+    Progress,
+    Tell,
     look,
     open_dataset,
     read_again,
@@ -47,7 +50,9 @@ class Project(QObject):
     """The open dataset and the settings, for all pages. Pages change it here and hear of changes by its signals.
 
     `records_changed` follows every look that found other pictures, also the first one, which is announced by
-    `folder_changed` before. Everything done to captions, pictures and folders can be taken back by name.
+    `folder_changed` before. What `glimpsed` tells of a folder that is being opened is only for the eye: until all of it
+    is read, the dataset of before is open, or none. Everything done to captions, pictures and folders can be taken back
+    by name.
     """
 
     folder_changed = Signal()
@@ -60,6 +65,8 @@ class Project(QObject):
     config_changed = Signal()
     looked = Signal()  # after every look for changes by other programs
     scanning_changed = Signal(bool)
+    glimpsed = Signal(object)  # `Arrival`: some pictures of the folder that is being opened
+    scan_progressed = Signal(int, int)  # files that are read, of how many
     problem = Signal(str, str)
     crashed = Signal(str)  # an unknown error in the background, as a traceback
 
@@ -146,9 +153,27 @@ class Project(QObject):
         return self._is_scanning
 
     @property
+    def is_opening(self) -> bool:
+        """Whether another folder is about to take the place of the open one, or of none."""
+        return self._opening is not None and self._opening != self.folder
+
+    def refuses_while_opening(self) -> bool:
+        """Tell that nothing can be started, if that is so: the folder of before is no longer what the user sees."""
+        if self.is_opening:
+            self.problem.emit(
+                tr("Another folder is being opened."), tr("Wait until its pictures are read, then start again.")
+            )
+        return self.is_opening
+
+    @property
     def is_writing(self) -> bool:
         """Whether many captions are being written beside the window."""
         return self._writer.is_busy
+
+    @property
+    def positions(self) -> Mapping[Path, int]:
+        """Where each picture is among the records of `scan`; another mapping when these are other pictures."""
+        return self._positions
 
     def record(self, image: Path) -> ImageRecord | None:
         """What is known about a picture of the open dataset."""
@@ -234,11 +259,23 @@ class Project(QObject):
             self._save_decisions()
         dataset = decisions.dataset if decisions else None
         num_writes = self._num_writes
-        self._background.start(
-            lambda: open_dataset(folder, dataset, extension),
-            lambda result: self._take_scan(generation, num_writes, result),
-        )
+
+        def read(tell: Tell) -> Opened:
+            return open_dataset(folder, dataset, extension, tell)
+
+        def hear(told: Arrival | Progress) -> None:
+            self._hear(generation, told)
+
+        self._background.start_telling(read, hear, lambda result: self._take_scan(generation, num_writes, result))
         self.scanning_changed.emit(True)
+
+    def _hear(self, generation: int, told: Arrival | Progress) -> None:
+        if generation != self._generation:
+            return  # Another folder was opened in the meantime.
+        if isinstance(told, Arrival):
+            self.glimpsed.emit(told)
+        else:
+            self.scan_progressed.emit(told.done, told.total)
 
     def _take_scan(self, generation: int, num_writes: int, result: Opened | Exception) -> None:
         if generation != self._generation:
@@ -288,7 +325,8 @@ class Project(QObject):
             self._name_decisions()
 
     def _set_scan(self, scan: Scan, positions: dict[Path, int]) -> None:
-        if self._decisions is not None:  # What was decided while the folders were read counts, too.
+        if self._decisions is not None and self._decisions.pictures != scan.pictures:
+            # What was decided while the folders were read counts, too.
             scan = dataclasses.replace(scan, pictures=self._decisions.pictures)
         self._scan = scan
         self._positions = positions

@@ -59,7 +59,7 @@ class RunStarting(QObject):
         """Train with the settings of the project; when a run of that name exists, ask what is meant."""
         if self._starter.is_running:
             self.already.emit()
-        elif not self._project.waits_for_captions(self.start):
+        elif not self._project.refuses_while_opening() and not self._project.waits_for_captions(self.start):
             self._start_with(self.config())
 
     def start_anew(self, config: TrainConfig) -> None:

@@ -164,6 +164,8 @@ class Tagging(QObject):
         """Look at all pictures, then write the captions, or only say what would be written."""
         if self._project.folder is None or self.is_running or self.look.image is not None:
             return
+        if self._project.refuses_while_opening():
+            return
         self._at_once = at_once
         self.planned = self.done = self.failure = None
         self.told = ""

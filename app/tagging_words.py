@@ -23,6 +23,8 @@ def forecast(total: int, captioned: int, options: TagOptions) -> str:
         return tr("No picture has a caption yet. Captions are text files beside the pictures.")
     if options.on_existing == "keep":
         if captioned == total:
+            if total == 1:
+                return tr("The picture has a caption; choose Replace to write it anew.")
             return tr("All {n} pictures have captions; choose Replace to write them anew.", n=total)
         return tr("Already with a caption: {n}. They are kept.", n=captioned)
     if options.on_existing == "replace":

@@ -22,6 +22,8 @@ VERSION = "1"
 """Changed whenever the same inputs would give other latents or embeddings."""
 
 _BLOCK_BYTES = 1 << 20
+_SAMPLE_BYTES = 1 << 16
+_NUM_SAMPLES = 128
 
 
 class DiskCache:
@@ -70,4 +72,20 @@ def content_hash(path: Path) -> str:
         digest = hashlib.blake2b(digest_size=20)
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def sampled_hash(path: Path) -> str:
+    """A hash of a file's size, its beginning and places all over it: tells models apart in a blink.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=20)
+    with path.open("rb") as file:
+        digest.update(file.read(_SAMPLE_BYTES * 8))
+        for number in range(_NUM_SAMPLES):
+            file.seek(max(0, size - _SAMPLE_BYTES) * number // (_NUM_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()

@@ -17,11 +17,13 @@ from types import FrameType
 
 from core import __version__
 from core.awake import keep_awake
+from core.cli_convert import add_convert, convert_job
+from core.cli_lora import add_lora, tool_job
 from core.cli_prepare import add_prepare, prepare_job
 from core.cli_report import add_report, write_report
 from core.cli_settings import add_settings, settings
 from core.cli_tag import add_download, add_tag, download_job, list_models, tag_job, undo
-from core.cli_words import Parser, WrongUseError, as_wrong_use, checked, here
+from core.cli_words import Parser, WrongUseError, as_wrong_use, base_here, checked, here
 from core.config import TrainConfig, load_config, validated, with_values
 from core.config.fields import field_specs
 from core.console import Reporter
@@ -68,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.verb == "report":
             write_report(options, reporter)
             return DONE
+        if options.verb == "lora":
+            from core.cli_lora_report import ToolReporter
+
+            task_job = tool_job(options)
+            has_report = options.tool in ("inspect", "verify")
+            reporter = ToolReporter(only_json=has_report and options.json, has_report=has_report)
+            return _follow(lambda control: run_to_end(task_job, control), reporter, task_job)
         job = _job(options, changes)
         if isinstance(job, PrepareJob) and options.check:
             return _check(job, reporter)
@@ -218,8 +227,10 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     add_tag(verbs)
     add_download(verbs)
     add_prepare(verbs)
+    add_convert(verbs)
     add_settings(verbs)
     add_report(verbs)
+    add_lora(verbs)
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE")
@@ -276,6 +287,8 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
             return download_job(options)
         if options.verb == "prepare":
             return prepare_job(options)
+        if options.verb == "convert":
+            return convert_job(options)
         return _sample(options)
 
 
@@ -306,7 +319,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
     pictures = here(options.pictures)
     with checked():
         config = quick_config(
-            base=_base(options.base),
+            base=base_here(options.base),
             pictures=pictures,
             epochs=options.epochs,
             name=options.name,
@@ -321,7 +334,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
 def _sample(options: argparse.Namespace) -> SampleJob:
     from core.models import describe_base
 
-    base = describe_base(_base(options.base))
+    base = describe_base(base_here(options.base))
     size = base.native_size_px if options.size is None else options.size
     usual_guidance = 4.0 if base.is_starter else 7.0
     sampling = {
@@ -354,19 +367,13 @@ def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
         if kind == "lines":
             values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
         elif key == "model.base" and text:
-            values[key] = _base(Path(text))
+            values[key] = base_here(Path(text))
         else:
             values[key] = here(Path(text)) if kind == "path" and text else text
     try:
         return with_values(config, values)
     except UserError as error:
         raise as_wrong_use(error) from error
-
-
-def _base(path: Path) -> Path:
-    from core.paths import STARTER_MODEL
-
-    return STARTER_MODEL if str(path) == "starter" else here(path)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,13 @@ def here(path: Path) -> Path:
     return Path(os.path.abspath(with_home(path)))  # noqa: PTH100 - takes `..` out without following links
 
 
+def base_here(path: Path) -> Path:
+    """The path of a base model as an absolute one; `starter` stands for the one that Kiln comes with."""
+    from core.paths import STARTER_MODEL
+
+    return STARTER_MODEL if str(path) == "starter" else here(path)
+
+
 def here_or_none(path: Path) -> Path:
     """As `here`; `Path()` stands for nothing given."""
     return here(path) if path != Path() else path

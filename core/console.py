@@ -46,6 +46,8 @@ def stage_title(stage: Stage) -> str:
         "cache": tr("Encoding the pictures"),
         "train": tr("Training"),
         "sample": tr("Drawing previews"),
+        "inspect": tr("Looking at the weights"),
+        "compute": tr("Computing weights"),
         "save": tr("Saving"),
     }[stage]
 
@@ -76,6 +78,11 @@ class Reporter:
         """A sentence of the program itself."""
         self._close()
         print(text, file=sys.stdout if self._live else sys.stderr, flush=True)
+
+    def complain(self, text: str) -> None:
+        """A sentence that is no result, for people and logs alone."""
+        self._close()
+        print(text, file=sys.stderr, flush=True)
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -175,7 +182,7 @@ def _sentence(event: Event) -> str:
     if isinstance(event, SampleReady):
         return f"  {event.image}"
     if isinstance(event, LoraSaved):
-        return f"✓ {event.path} ({event.size_bytes / 1e6:.1f} MB)"
+        return _saved(event)
     if isinstance(event, Validated):
         return "  " + tr("held-out loss {loss} after epoch {epoch}", loss=f"{event.loss:.4f}", epoch=event.epoch)
     if isinstance(event, Adapted):
@@ -189,6 +196,14 @@ def _sentence(event: Event) -> str:
             how += ", " + tr("but {number} failed", number=event.num_failed)
         return f"{'!' if event.num_failed else '✓'} {how} ({duration(event.elapsed_s)}) {event.output or ''}".rstrip()
     return ""
+
+
+def _saved(event: LoraSaved) -> str:
+    """The file, and whether it was found to fit when it was read again."""
+    lines = [f"{'!' if event.problems else '✓'} {event.path} ({event.size_bytes / 1e6:.1f} MB)"]
+    if event.num_modules and not event.problems:
+        lines[0] += ", " + tr("{number} modules checked", number=event.num_modules)
+    return "\n".join([*lines, *(f"  ! {problem}" for problem in event.problems)])
 
 
 def _bar(done: int, total: int | None, width: int = 24) -> str:

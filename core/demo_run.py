@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
 from core.jobs import Job, PrepareJob, TagJob, TrainJob, failure, run_to_end
+from core.models import describe_base
 from core.paths import STARTER_MODEL, STARTER_TAGGER, default_output_folder
 from core.tagging.options import TagOptions
 from core.text import tr
@@ -163,7 +164,7 @@ def _measure(
     model_family = family("sd1")
     import torch
 
-    parts = model_family.load(STARTER_MODEL, torch.float32)
+    parts = model_family.load(describe_base(STARTER_MODEL), torch.float32)
     choose_threads(parts.denoiser)
     if lora is not None:
         add_from_file(parts, model_family, load_lora(lora))

@@ -44,6 +44,12 @@ _DRAWING = 0.073
 _VAE_IN, _VAE_OUT = 5.1, 6.2
 """Feature maps of the VAE's first width at full size that live at a time: to read a picture and to draw one."""
 
+_PACKED = 1.02
+"""Bytes of a weight that is kept in 8 bit, with its share of the scales and of what stays whole."""
+
+_LARGE_TEXT_ENCODER = 2_000_000_000
+"""From so many weights on, a text encoder is brought in as memory allows, and only while captions are encoded."""
+
 _OPTIMIZER = {
     "adamw": 8.0,
     "adamw8bit": 2.1,
@@ -105,7 +111,7 @@ def estimate_memory(config: TrainConfig, base: BaseModel, kind: str = "cuda") ->
     Raises:
         UserError: The files of the base model cannot be read.
     """
-    shape = shape_of(base.path)
+    shape = shape_of(base, config.model.vae)
     stages: tuple[Stage, ...] = ("cache", "train", "sample") if config.sampling.prompts else ("cache", "train")
     parts = {stage: _stage(stage, config, shape, kind) for stage in stages}
     peaks = {stage: sum(part.num_bytes for part in parts[stage]) for stage in stages}
@@ -117,18 +123,17 @@ def _stage(stage: Stage, config: TrainConfig, shape: ModelShape, kind: str) -> t
     """What a stage holds."""
     size = precision_bytes(config, kind)
     vae_size = 2 if config.training.vae_precision == "bf16" and kind == "cuda" else 4
-    denoiser, text, vae = shape.denoiser * size, shape.text_encoder * size, shape.vae * vae_size
-    trains_text = trains_text_encoder(config)
+    denoiser = shape.denoiser * (_PACKED if config.training.base_weights == "int8" else size)
+    text, vae = _text_bytes(stage, config, shape, size), shape.vae * vae_size
     side = config.dataset.resolution
     lora = 0.0
-    if kind == "cuda":
-        model = float(vae)
-        if stage != "cache":
-            model = denoiser + (text if trains_text or not caches_captions(config) else 0)
-        if stage == "sample":
-            model = denoiser + text + vae
+    if kind != "cuda":
+        model = denoiser + text + vae
+    elif stage == "cache":
+        model = max(float(vae), text)
     else:
-        model = float(denoiser + text + vae)
+        # Where captions are encoded once, those of previews are too, and the text encoder is not needed again.
+        model = denoiser + (0 if caches_captions(config) else text) + (vae if stage == "sample" else 0)
     if stage == "cache":
         computing = _VAE_IN * shape.vae_width * side * side * vae_size
     else:
@@ -146,6 +151,20 @@ def _stage(stage: Stage, config: TrainConfig, shape: ModelShape, kind: str) -> t
         MemoryPart("computing", round(computing)),
         MemoryPart("program", _PROGRAM.get(kind, _PROGRAM["cpu"])),
     )
+
+
+def _text_bytes(stage: Stage, config: TrainConfig, shape: ModelShape, size: int) -> float:
+    """What the text encoder takes; a large one is gone when all captions are encoded."""
+    if shape.text_encoder < _LARGE_TEXT_ENCODER:
+        return float(shape.text_encoder * size)
+    if stage != "cache":
+        return 0.0
+    how = config.model.large_text_encoder
+    if how == "whole":
+        return float(shape.text_encoder * size)
+    if how == "int8":
+        return shape.text_encoder * _PACKED
+    return 2.0 * shape.text_encoder * size / max(1, shape.text_layers)  # A layer, and the next one on its way.
 
 
 def _pass_bytes(config: TrainConfig, shape: ModelShape, size: int) -> float:
@@ -250,7 +269,7 @@ class Saver:
 
 
 def savers(config: TrainConfig) -> list[Saver]:
-    """What is left to save memory with, the cheapest first. All but the last keep what is learned as it is."""
+    """What is left to save memory with, the cheapest first. The first two keep what is learned as it is."""
     training = config.training
     left: list[Saver] = []
     if not training.gradient_checkpointing:
@@ -259,6 +278,8 @@ def savers(config: TrainConfig) -> list[Saver]:
         whole = training.batch_size * training.gradient_accumulation
         batch: dict[str, object] = {"training.batch_size": 1, "training.gradient_accumulation": min(whole, 256)}
         left.append(Saver(batch, tr("batches in smaller parts")))
+    if training.base_weights == "full":
+        left.append(Saver({"training.base_weights": "int8"}, tr("base weights in 8 bit")))
     if trains_text_encoder(config):
         left.append(Saver({"network.train_text_encoder": False}, tr("leaving the text encoder as it is")))
     return left

@@ -27,6 +27,8 @@ Stage = Literal[
     "cache",
     "train",
     "sample",
+    "inspect",
+    "compute",
     "save",
 ]
 
@@ -127,6 +129,15 @@ class PicturesMeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraReported:
+    """What a tool found out about LoRA files: for each the values of its report, its `file` as text among them."""
+
+    kind: Literal["lora_reported"] = "lora_reported"
+    tool: str
+    reports: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
     """One optimizer step. `loss` is the mean over its micro-batches, `elapsed_s` the time spent training so far.
 
@@ -197,13 +208,19 @@ class SampleReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSaved:
-    """A LoRA file is on disk, complete."""
+    """A LoRA file is on disk, complete.
+
+    `num_modules` is how many modules of the base model it changes, as it was read again, and `problems` sentences about
+    what is wrong with it; 0 in files of earlier versions, which did not look.
+    """
 
     kind: Literal["lora_saved"] = "lora_saved"
     path: Path
     step: int
     epoch: int
     size_bytes: int
+    num_modules: int = 0
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +273,7 @@ Event = (
     | CaptionsPlanned
     | DownloadProgress
     | PicturesMeasured
+    | LoraReported
     | StepDone
     | Validated
     | Adapted

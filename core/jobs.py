@@ -21,6 +21,7 @@ from core.errors import details, explain
 from core.events import Event, Failed, Finished
 from core.tagging.options import TagOptions
 from core.text import tr
+from core.tools.tasks import ToolTask
 
 
 class TagJob(Section):
@@ -112,7 +113,27 @@ class SampleJob(Section):
     target: Path
 
 
-Job = Annotated[TagJob | PrepareJob | CheckJob | DownloadJob | TrainJob | SampleJob, Field(discriminator="kind")]
+class ToolJob(Section):
+    """Look into, convert, shrink, merge, extract or check LoRA files."""
+
+    kind: Literal["tool"] = "tool"
+    task: ToolTask
+
+
+class ConvertJob(Section):
+    """Write a base model in another form: `file` or `folder`, `auto` by the name of the target."""
+
+    kind: Literal["convert"] = "convert"
+    source: Path
+    target: Path
+    to: Literal["auto", "file", "folder"] = "auto"
+    precision: Literal["same", "fp16", "bf16", "fp32"] = "same"
+
+
+Job = Annotated[
+    TagJob | PrepareJob | CheckJob | DownloadJob | TrainJob | SampleJob | ToolJob | ConvertJob,
+    Field(discriminator="kind"),
+]
 _ADAPTER: TypeAdapter[Job] = TypeAdapter(Job)
 
 
@@ -152,6 +173,14 @@ def run_job(job: Job, control: Control) -> Iterator[Event]:
         from core.training.job import train
 
         yield from train(job, control)
+    elif isinstance(job, ConvertJob):
+        from core.checkpoints.convert import convert
+
+        yield from convert(job, control)
+    elif isinstance(job, ToolJob):
+        from core.tools.run import run_tool
+
+        yield from run_tool(job.task, control)
     else:
         from core.sampling import sample
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -18,15 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import UserError, explain
-from core.files import write_text
-from core.models import FamilyName, describe_base, known_bases
-from core.paths import RESOURCES, user_data_folder
+from core.model_places_store import stored, stored_files, write_store
+from core.models import FAMILY_NAMES, FamilyName, describe_base, known_bases
+from core.paths import RESOURCES
+from core.text import language
 
 SEARCH_S = 6.0
 MOST_MODELS = 400
 _MOST_NAMES = 2000
 _DEPTH = 3
-_ENDINGS = (".safetensors", ".ckpt")
+_LOOKS_VERSION = 1
+"""Raised when files are told apart in another way, so that they are looked at anew."""
+
+_ENDINGS = (".safetensors", ".sft", ".ckpt")
 _PROGRAMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ComfyUI", r"comfy", ("models/checkpoints", "models/diffusers", "ComfyUI/models/checkpoints")),
     ("SD-Trainer", r"sd-?trainer|lora-?scripts", ("sd-models",)),
@@ -77,9 +81,15 @@ def own_models() -> list[FoundModel]:
 
 
 def remembered_models() -> list[FoundModel]:
-    """What the last search found, as far as it is still there."""
-    pairs = [(str(place), Path(path)) for place, path in _stored("models")]
-    return [described(path, place) for place, path in pairs[:MOST_MODELS] if _is_there(path)]
+    """What the last search found, as far as it is still there and looked at in the time of a search."""
+    until = time.monotonic() + SEARCH_S
+    looks, found = _Looks(), []
+    for place, text in stored("models")[:MOST_MODELS]:
+        if time.monotonic() > until:
+            break
+        if _is_there(path := Path(text)):
+            found.append(looks.at(path, place))
+    return found
 
 
 def search(roots: Iterable[Path] | None = None) -> list[FoundModel]:
@@ -91,19 +101,59 @@ def search(roots: Iterable[Path] | None = None) -> list[FoundModel]:
     until = time.monotonic() + SEARCH_S
     seen: set[str] = set()
     found: list[FoundModel] = []
+    looks = _Looks()
     places = itertools.chain(
         ((folder, str(folder)) for folder in added_folders()), _places(usual_roots() if roots is None else roots, until)
     )
     for folder, place in places:
         for path in _models_in(folder, until):
+            if len(found) >= MOST_MODELS or time.monotonic() > until:
+                break
             key = os.path.realpath(path)
             if key not in seen:
                 seen.add(key)
-                found.append(described(path, place))
-            if len(found) >= MOST_MODELS:
-                break
-    _remember(found)
+                found.append(looks.at(path, place))
+    with contextlib.suppress(OSError):  # Then the next session searches anew.
+        write_store(added_folders(), [(model.place, model.path) for model in found], looks.taken)
     return found
+
+
+class _Looks:
+    """Looks at models; a single file that is as it was when it was looked at before is not opened again.
+
+    `taken` are the looks by path: what tells that a file is the same, in which language and by which version it was
+    looked at, its family or "", and why it is of no use or "".
+    """
+
+    def __init__(self) -> None:
+        self._known = stored_files()
+        self.taken: dict[str, list[object]] = {}
+
+    def at(self, path: Path, place: str) -> FoundModel:
+        """What is at a path, as `described` says."""
+        try:
+            status = path.stat()
+        except OSError:
+            return described(path, place)
+        if not stat.S_ISREG(status.st_mode):
+            return described(path, place)
+        mark: list[object] = [status.st_size, status.st_mtime_ns, language(), _LOOKS_VERSION]
+        known = self._known.get(str(path), [])
+        family = next((name for name in FAMILY_NAMES if known[4:5] == [name]), None)
+        problem = known[5] if len(known) == 6 and isinstance(known[5], str) else ""
+        if known[:4] == mark and (family is None) == bool(problem):
+            model = FoundModel(
+                path=path,
+                place=place,
+                title=_title_of(path),
+                size_bytes=status.st_size,
+                family=family,
+                problem=problem,
+            )
+        else:
+            model = described(path, place)
+        self.taken[str(path)] = [*mark, model.family or "", model.problem]
+        return model
 
 
 def described(path: Path, place: str) -> FoundModel:
@@ -115,7 +165,7 @@ def described(path: Path, place: str) -> FoundModel:
         return FoundModel(
             path=path,
             place=place,
-            title=path.stem if path.suffix in _ENDINGS else path.name,
+            title=_title_of(path),
             size_bytes=_size_of(path),
             # The list shows where it is; the whole path would leave no room for the reason.
             problem=(known.message if known else str(error)).replace(str(path), path.name),
@@ -123,10 +173,14 @@ def described(path: Path, place: str) -> FoundModel:
     return FoundModel(
         path=path,
         place=place,
-        title=path.stem if path.suffix in _ENDINGS else path.name,
+        title=_title_of(path),
         size_bytes=base.size_bytes,
         family=base.family,
     )
+
+
+def _title_of(path: Path) -> str:
+    return path.stem if path.suffix.lower() in _ENDINGS else path.name
 
 
 def usual_roots() -> list[Path]:
@@ -209,7 +263,8 @@ def _models_in(folder: Path, until: float, depth: int = _DEPTH) -> Iterator[Path
     """Model files and diffusers folders, a few levels deep."""
     if time.monotonic() > until:
         return
-    if _is_file(folder / "model_index.json"):
+    is_kolors = _is_file(folder / "unet" / "config.json") and _is_folder(folder / "text_encoder")
+    if is_kolors or _is_file(folder / "model_index.json"):
         yield folder
         return
     names = _names(folder)
@@ -262,7 +317,7 @@ def _size_of(path: Path) -> int:
 
 def added_folders() -> list[Path]:
     """Folders that the user wants to be looked in, the latest first."""
-    return [Path(path) for _, path in _stored("folders")]
+    return [Path(path) for _, path in stored("folders")]
 
 
 def add_folder(folder: Path) -> None:
@@ -272,30 +327,4 @@ def add_folder(folder: Path) -> None:
         OSError: That cannot be written down.
     """
     folders = [folder, *(known for known in added_folders() if known != folder)]
-    _write(folders, [(place, Path(path)) for place, path in _stored("models")])
-
-
-def _store() -> Path:
-    return user_data_folder() / "model_places.json"
-
-
-def _stored(what: str) -> list[tuple[str, str]]:
-    """Pairs of a place and a path; nothing when never written or damaged: the next search fills it again."""
-    try:
-        entries = json.loads(_store().read_text(encoding="utf-8"))[what]
-        return [(str(place), str(path)) for place, path in entries]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _write(folders: Iterable[Path], models: Iterable[tuple[str, Path]]) -> None:
-    values = {
-        "folders": [["", str(folder)] for folder in folders],
-        "models": [[place, str(path)] for place, path in models],
-    }
-    write_text(_store(), json.dumps(values) + "\n")
-
-
-def _remember(found: Iterable[FoundModel]) -> None:
-    with contextlib.suppress(OSError):  # Then the next session searches anew.
-        _write(added_folders(), [(model.place, model.path) for model in found])
+    write_store(folders, [(place, Path(path)) for place, path in stored("models")], stored_files())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from core.models import weight_file
-from core.safetensors_header import read_header
+from core.checkpoints.parts import PartSource, parts_of
+from core.models import BaseModel
 
-_PARTS = ("unet", "text_encoder", "vae")
 _DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
 _UP = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
 
@@ -26,8 +24,9 @@ class ModelShape:
     rank 1 adds. `resnets`, `transformers` and `blocks` are sums of channels over those parts of the denoiser, each
     level weighted with its share of the latent pixels; `modules` is the same sum over modules that take a LoRA, of 1
     each.
-    `widest` is the most channels of one block, weighted in the same way. `scale` is picture pixels per latent pixel,
-    along a side.
+    `widest` is the most channels of one block, weighted in the same way. `text_width` is that of the widest text
+    encoder, and `text_layers` counts the layers of all of them as if they had that width. `scale` is picture
+    pixels per latent pixel, along a side.
     """
 
     denoiser: int
@@ -46,50 +45,71 @@ class ModelShape:
     scale: int
 
 
-def shape_of(base: Path) -> ModelShape:
-    """The shape of the model in a diffusers folder; read again only when its files are others.
+def shape_of(base: BaseModel, vae: Path = Path()) -> ModelShape:
+    """The shape of a base model, a folder or a single file; worked out again only when its files are others.
+
+    Args:
+        base: The model.
+        vae: Another VAE than its own.
 
     Raises:
         UserError: A file is missing or damaged.
-        OSError: The folder cannot be read.
+        OSError: A file cannot be read.
     """
-    files = [weight_file(base, part) for part in _PARTS]
-    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _shape(base, tuple(files), stamps)
+    files = sorted({file for part in parts_of(base, vae).values() for file in part.files})
+    stamps = tuple((file, status.st_mtime_ns, status.st_size) for file in files for status in [file.stat()])
+    return _shape(base, vae, stamps)
 
 
 @lru_cache(maxsize=64)
-def _shape(base: Path, files: tuple[Path, ...], _stamps: tuple[tuple[int, int], ...]) -> ModelShape:
-    denoiser, text, vae = (read_header(file).shapes for file in files)
-    unet_config, text_config, vae_config = (_config(base / part / "config.json") for part in _PARTS)
-    resnets, transformers, blocks, modules, widest = _levels(unet_config)
+def _shape(base: BaseModel, vae: Path, _stamps: tuple[tuple[Path, int, int], ...]) -> ModelShape:
+    parts = parts_of(base, vae)
+    denoiser, vae_part = parts["denoiser"], parts["vae"]
+    texts = [part for name, part in parts.items() if name.startswith("text_encoder")]
+    resnets, transformers, blocks, modules, widest = _levels(denoiser.config)
+    text_width = max(_text_size(part, "hidden_size", 768) for part in texts)
+    in_layers = sum(_text_size(part, "hidden_size", 768) * _num_layers(part) for part in texts)
+    levels = vae_part.config.get("block_out_channels", [128] * 4)
     return ModelShape(
         denoiser=_count(denoiser),
-        text_encoder=_count(text),
-        vae=_count(vae),
+        text_encoder=sum(_count(part) for part in texts),
+        vae=_count(vae_part),
         lora_denoiser=_lora(denoiser, ".attentions."),
-        lora_text_encoder=_lora(text, ".layers."),
+        lora_text_encoder=0 if base.family == "kolors" else sum(_lora(part, ".layers.") for part in texts),
         resnets=resnets,
         transformers=transformers,
         blocks=blocks,
         modules=modules,
         widest=widest,
-        text_width=int(text_config.get("hidden_size", 768)),
-        text_layers=int(text_config.get("num_hidden_layers", 12)),
-        vae_width=int(vae_config.get("block_out_channels", [128])[0]),
-        scale=int(2 ** (len(vae_config.get("block_out_channels", [0] * 4)) - 1)),
+        text_width=text_width,
+        text_layers=round(in_layers / text_width),
+        vae_width=int(levels[0]),
+        scale=int(2 ** (len(levels) - 1)),
     )
 
 
-def _count(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    return sum(prod(shape) for shape in shapes.values())
+def _text_size(part: PartSource, name: str, usual: int) -> int:
+    return int(part.config.get(name) or usual)
 
 
-def _lora(shapes: Mapping[str, tuple[int, ...]], place: str) -> int:
+def _num_layers(part: PartSource) -> int:
+    """Layers of a text encoder; ChatGLM has a word of its own for them."""
+    return _text_size(part, "num_hidden_layers", _text_size(part, "num_layers", 12))
+
+
+def _shapes(part: PartSource) -> Iterable[tuple[str, tuple[int, ...]]]:
+    return ((name, tensor.shape) for name, tensor in part.tensors.items())
+
+
+def _count(part: PartSource) -> int:
+    return sum(prod(shape) for _, shape in _shapes(part))
+
+
+def _lora(part: PartSource, place: str) -> int:
     """Numbers of a LoRA of rank 1 on all matrices, and convolutions over one pixel, at a place of the model."""
     return sum(
         shape[0] + shape[1]
-        for name, shape in shapes.items()
+        for name, shape in _shapes(part)
         if place in name and name.endswith(".weight") and (len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)))
     )
 
@@ -97,7 +117,8 @@ def _lora(shapes: Mapping[str, tuple[int, ...]], place: str) -> int:
 def _levels(config: Mapping[str, Any]) -> tuple[float, float, float, float, float]:
     """Sums over resnets, transformers, their blocks and their modules, and the widest block, by latent pixel."""
     channels = [int(width) for width in config.get("block_out_channels", (320, 640, 1280, 1280))]
-    layers = int(config.get("layers_per_block", 2))
+    per_block = config.get("layers_per_block", 2)
+    layers = per_block if isinstance(per_block, int) else max(per_block)
     down, up = config.get("down_block_types", _DOWN), config.get("up_block_types", _UP)
     depth = config.get("transformer_layers_per_block") or 1
     depths = [depth] * len(channels) if isinstance(depth, int) else list(depth)
@@ -116,11 +137,3 @@ def _levels(config: Mapping[str, Any]) -> tuple[float, float, float, float, floa
             modules += area * (2 + 10 * depths[level])
             widest = max(widest, width * 0.25**level)
     return resnets, transformers, blocks, modules, widest
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # What a model is like without it is usual enough for an estimate.
-        return {}
-    return values if isinstance(values, dict) else {}

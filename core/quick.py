@@ -38,6 +38,11 @@ _BATCHES = ((22, 4), (11, 2))
 _LEAST_STEPS = 400
 """Fewer steps than this in ten epochs are too few, however large the batch."""
 
+_LEARNS_WORDS = ("sd1", "sd2")
+"""Families whose text encoder learns along; the larger ones know more words and are better left as they are."""
+
+_GUIDANCE = {"sd1": 7.0, "sd2": 7.0, "sdxl": 6.0, "kolors": 5.0}
+
 _SMALL_PX = 256
 """Below it a model sees no other shapes than squares."""
 
@@ -103,7 +108,7 @@ def quick_config(
             "prompts": prompts,
             "width": side,
             "height": side,
-            "guidance": 4.0 if model.is_starter else 7.0,
+            "guidance": 4.0 if model.is_starter else _GUIDANCE[model.family],
         },
         "output": {"folder": output, "name": name or free_name(suggested_name(pictures), output)},
     }
@@ -155,7 +160,8 @@ def _fit(model: BaseModel) -> dict[str, object]:
 def _network(model: BaseModel, facts: Facts) -> dict[str, object]:
     rank = 8 if model.is_starter else sound_rank(facts)
     # How things are drawn is in the denoiser; a text encoder that learns it pulls other words along.
-    return {"rank": rank, "alpha": float(rank), "train_text_encoder": model.is_starter or facts.target != "style"}
+    text = model.is_starter or (model.family in _LEARNS_WORDS and facts.target != "style")
+    return {"rank": rank, "alpha": float(rank), "train_text_encoder": text}
 
 
 def sound_rank(facts: Facts) -> int:

@@ -59,9 +59,10 @@ def facts_of(scan: Scan | None) -> Facts:
     global _last
     if scan is None:
         return Facts()
-    if _last is None or _last[0] is not scan:
-        _last = scan, _facts_of(scan)
-    return _last[1]
+    last = _last  # Another thread may work out those of another data set meanwhile.
+    if last is None or last[0] is not scan:
+        _last = last = scan, _facts_of(scan)
+    return last[1]
 
 
 _last: tuple[Scan, Facts] | None = None

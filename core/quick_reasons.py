@@ -73,7 +73,7 @@ def _all(
     yield _rate(config, model)
     yield _repeats(config, facts, length)
     yield _batch(config, model, device)
-    yield _text_encoder(config, facts)
+    yield _text_encoder(config, model, facts)
     yield _precision(config, device)
     yield _held_out(config, facts, length)
     yield _previews(config, facts)
@@ -193,13 +193,21 @@ def _repeats(config: TrainConfig, facts: Facts, length: RunLength | None) -> _Re
 
 def _batch(config: TrainConfig, model: BaseModel, device: Device | None) -> _Reason:
     training = config.training
-    keys = ("training.batch_size", "training.gradient_accumulation", "training.gradient_checkpointing")
+    keys = (
+        "training.batch_size",
+        "training.gradient_accumulation",
+        "training.gradient_checkpointing",
+        "training.base_weights",
+    )
     batch = (
         tr("One picture per step")
         if training.batch_size == 1
         else tr("{number} pictures per step", number=training.batch_size)
     )
-    if training.gradient_checkpointing:
+    if training.base_weights == "int8":
+        sentence = tr("{batch}, with checkpointing and 8-bit base weights to save memory.", batch=batch)
+        why = tr("Without them the run would not fit. Steps take longer; what is learned is nearly the same.")
+    elif training.gradient_checkpointing:
         sentence = tr("{batch}, with checkpointing to save memory.", batch=batch)
         why = tr("Without it the run would not fit. Steps take about a third longer; what is learned is the same.")
     elif model.is_starter:
@@ -216,7 +224,7 @@ def _batch(config: TrainConfig, model: BaseModel, device: Device | None) -> _Rea
     return keys, sentence, why
 
 
-def _text_encoder(config: TrainConfig, facts: Facts) -> _Reason:
+def _text_encoder(config: TrainConfig, model: BaseModel, facts: Facts) -> _Reason:
     keys = ("network.train_text_encoder",)
     if trains_text_encoder(config):
         return (
@@ -224,6 +232,9 @@ def _text_encoder(config: TrainConfig, facts: Facts) -> _Reason:
             tr("The text encoder learns too."),
             tr("So the trigger word becomes a word of its own. It costs little memory."),
         )
+    if model.family == "kolors":
+        why = tr("Kolors reads captions with a language model of 6 billion weights, which is needed only once.")
+        return keys, tr("The text encoder stays as it is."), why
     why = (
         tr("A style is in how things are drawn, not in a word.")
         if facts.target == "style"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config.model import SamplingConfig
 from core.control import Control
+from core.dataset.tokens import CHUNK
 from core.errors import UserError
 from core.events import Event, Finished, JobStarted, SampleReady, StageProgress, StageStarted
 from core.files import replacing
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from core.families.base import Family, Parts
     from core.jobs import SampleJob
 
 _SAMPLERS = {
@@ -53,6 +55,11 @@ def draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: 
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         ).images
     return images
+
+
+def texts_of(sampling: SamplingConfig) -> list[str]:
+    """All that the text encoder reads for the pictures of these settings, each text once."""
+    return list(dict.fromkeys([*sampling.prompts, sampling.negative_prompt])) if sampling.prompts else []
 
 
 def _use_sampler(pipeline: Any, name: str) -> None:
@@ -102,35 +109,58 @@ def sample(job: SampleJob, control: Control) -> Iterator[Event]:
     from core.families.base import family as family_of
     from core.lora.file import load_lora
     from core.lora.network import add_from_file
-    from core.training.device import choose_device, choose_threads
+    from core.training.device import choose_device, choose_threads, in_its_own_precision
+    from core.training.encoding import Embeddings
 
-    tensors = load_lora(job.lora) if job.lora else None
+    tensors = load_lora(job.lora, family=base.family) if job.lora else None
     device, dtype = choose_device(job.device)
     family = family_of(base.family)
-    parts = family.load(base.path, dtype)
+    parts = family.load(base, dtype)
     choose_threads(parts.denoiser)
     if tensors is not None:
         add_from_file(parts, family, tensors, job.strength)
-    for module in (parts.denoiser, parts.text_encoder, parts.vae):
+    import torch
+
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    texts = texts_of(job.sampling)
+    _make_room_for_tokens(family, parts, texts)
+    # One after the other: the card need not hold the text encoder and the denoiser at once.
+    parts.text_encoder.to(device)
+    if any(name.startswith("lora_te") for name in tensors or ()):
+        with autocast, torch.no_grad():
+            parts.prompts = {text: family.encode_captions(parts, [text]) for text in texts}
+    else:  # As in training: a large text encoder may have read these prompts before.
+        embeddings = Embeddings()
+        for event in embeddings.encode(texts, base, family, parts, dtype):
+            yield event
+            if control.stop_requested:
+                yield Finished(output=job.target, stopped=True)
+                return
+        parts.prompts = {text: embeddings.get([text], torch.device("cpu")) for text in texts}
+    parts.text_encoder.to("cpu")
+    for module in (parts.denoiser, parts.vae):
         module.to(device)
     pipeline = family.pipeline(parts)
     total = len(job.sampling.prompts)
     yield StageStarted(stage="sample", total=total)
-    import torch
-
-    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     for index, prompt in enumerate(job.sampling.prompts):
         if control.stop_requested:
             yield Finished(output=job.target, stopped=True)
             return
         seed = job.sampling.seed + index
-        with autocast:
+        with autocast, in_its_own_precision(parts.vae):
             (image,) = draw(pipeline, [prompt], [seed], job.sampling)
         path = _free_path(job.target / f"{index + 1:03d}_{seed}.png")
         save_picture(image, path, prompt, seed)
         yield SampleReady(step=0, index=index, prompt=prompt, seed=seed, image=path)
         yield StageProgress(stage="sample", done=index + 1, total=total)
     yield Finished(output=job.target)
+
+
+def _make_room_for_tokens(family: Family, parts: Parts, texts: Sequence[str]) -> None:
+    """Let prompts be read to their ends, in as many pieces as the longest takes."""
+    longest = max(family.num_tokens(parts, text)[0] for text in texts)
+    parts.max_tokens = max(parts.max_tokens, -(-longest // CHUNK) * CHUNK)
 
 
 def _free_path(path: Path) -> Path:

@@ -31,3 +31,17 @@ def tiny_sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny.models import make_tiny_sd1
 
     return make_tiny_sd1(tmp_path_factory.mktemp("models") / "tiny 模型")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny.models import make_tiny_sd2
+
+    return make_tiny_sd2(tmp_path_factory.mktemp("models") / "tiny sd2")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny.models import make_tiny_sdxl
+
+    return make_tiny_sdxl(tmp_path_factory.mktemp("models") / "tiny sdxl", depths=(1, 1, 2))

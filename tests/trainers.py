@@ -10,9 +10,9 @@ import torch
 
 from core.config import TrainConfig
 from core.dataset.scan import scan_job
-from core.families.base import Parts, use_as
-from core.families.sd1 import FAMILY
+from core.families.base import Parts, family, use_as
 from core.lora.network import add_network
+from core.models import describe_base
 from core.training.captions import captions_vary
 from core.training.data import Example, Plan, examples_of
 from core.training.device import make_accelerator
@@ -29,30 +29,33 @@ def examples_in(config: TrainConfig) -> list[Example]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(base: Path) -> Parts:
-    return FAMILY.load(base, torch.float32)
+def _loaded(path: Path) -> Parts:
+    base = describe_base(path)
+    return family(base.family).load(base, torch.float32)
 
 
 def make_trainer(config: TrainConfig) -> Trainer:
     """What a run makes before its first step, on the CPU."""
     accelerator, dtype = make_accelerator("cpu", "fp32")
+    base = describe_base(config.model.base)
+    model_family = family(base.family)
     parts = copy.deepcopy(_loaded(config.model.base))
     use_as(parts, config.model)
-    network = add_network(parts, FAMILY, config.network, config.training.seed)
+    network = add_network(parts, model_family, config.network, config.training.seed)
     examples = examples_in(config)
     latents = Latents(config.dataset)
-    list(latents.encode(examples, config.model.base, FAMILY, parts, accelerator.device))
+    list(latents.encode(examples, base, model_family, parts, accelerator.device))
     embeddings = None
     if not (config.network.train_text_encoder or captions_vary(config.dataset)):
         embeddings = Embeddings()
         captions = [*(example.caption for example in examples), ""]
-        list(embeddings.encode(captions, config.model.base, FAMILY, parts, dtype))
+        list(embeddings.encode(captions, base, model_family, parts, dtype))
     plan = Plan(examples, config.training.batch_size, config.training.gradient_accumulation, config.training.seed)
     parts.denoiser.train()
     parts.text_encoder.train(config.network.train_text_encoder)
     return Trainer(
         config=config,
-        family=FAMILY,
+        family=model_family,
         parts=parts,
         network=network,
         plan=plan,

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app import theme
 from app.background import Background
 from app.dataset_counts import Counts, count, needs_captions
+from app.dataset_reading import Arrival
 from app.doctor import Doctor
 from app.fit_plans import FitPlans
 from app.grid_actions import GridActions
@@ -30,6 +31,7 @@ from app.scopes import Scopes
 from app.settings import Settings
 from app.tag_index import TagIndex
 from app.tagging_memory import remembered_options
+from app.widgets.arriving_grid import ArrivingGrid
 from app.widgets.caption_editor import CaptionEditor
 from app.widgets.card import button
 from app.widgets.dataset_header import DatasetHeader
@@ -107,7 +109,10 @@ class DatasetTab(QWidget):
         self._suggested_tagger: Path | None = None
         self._counting = QTimer(self, singleShot=True, interval=30)
         self._counting.timeout.connect(self._show_counts)
+        self._arrived: tuple[Path, int] | None = None  # Which picture the user looked at, and where it was.
         project.scanning_changed.connect(self._on_scanning_changed)
+        project.glimpsed.connect(self._show_arrival)
+        project.scan_progressed.connect(self._show_reading)
         project.writing_changed.connect(self._on_writing_changed)
         project.folder_changed.connect(self._on_folder_changed)
         project.records_changed.connect(self._on_records_changed)
@@ -169,6 +174,8 @@ class DatasetTab(QWidget):
         self._views = QStackedWidget()
         self._views.addWidget(self.grid)
         self._views.addWidget(self._nothing)
+        self.arriving = ArrivingGrid(self.loader)
+        self._views.addWidget(self.arriving)
         left = QWidget()
         left.setMinimumWidth(MIN_CELL * 2 + 24)
         column = QVBoxLayout(left)
@@ -177,11 +184,15 @@ class DatasetTab(QWidget):
         column.addWidget(self.filter)
         column.addWidget(self._views, 1)
         self.side = self._build_side()
+        self._sides = QStackedWidget()  # Nothing is beside pictures that are still being read.
+        self._sides.setMinimumWidth(LEAST_SIDE_WIDTH)
+        self._sides.addWidget(self.side)
+        self._sides.addWidget(QWidget())
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(theme.SPACE_M)
         splitter.addWidget(left)
-        splitter.addWidget(self.side)
+        splitter.addWidget(self._sides)
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
         splitter.setSizes([1000, self._settings.value("dataset/side_width", SIDE_WIDTH)])
@@ -199,7 +210,6 @@ class DatasetTab(QWidget):
 
     def _build_side(self) -> SidePanel:
         side = SidePanel()
-        side.setMinimumWidth(LEAST_SIDE_WIDTH)
         side.add(PICTURE, lambda: tr("Picture"), lambda: self.editor)
         side.add(TAGS, lambda: tr("Tags"), self._make_tags)
         side.add(CHECK, lambda: tr("Check"), self._make_check)
@@ -267,6 +277,7 @@ class DatasetTab(QWidget):
             "Ctrl+Down": lambda: self.grid.move_by(1),
             "Ctrl+Up": lambda: self.grid.move_by(-1),
         }
+        self._shortcuts: list[QShortcut] = []
         in_grid: Mapping[str, Callable[[], Any]] = {
             "C": self.open_crop_editor,
             "T": self.filter.trained_button.toggle,
@@ -277,6 +288,8 @@ class DatasetTab(QWidget):
                 shortcut = QShortcut(QKeySequence(keys), widget)
                 shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
                 shortcut.activated.connect(slot)
+                if widget is self:
+                    self._shortcuts.append(shortcut)
 
     # What the user does
 
@@ -494,10 +507,67 @@ class DatasetTab(QWidget):
         self._busy.setRange(0, 0)
         self._busy.setVisible(scanning)
         self.header.rescan_button.setEnabled(not scanning)
-        if scanning and self._project.scan is None:
+        if not scanning:
+            self._arrived = self.arriving.place() if self._is_arriving else None
+            self._end_arrival()
+        if scanning and self._project.scan is None and not self._is_arriving:
+            self._show_reading(0, 0)
             self._pages.setCurrentIndex(LOADING)
+        elif not scanning and self._project.scan is None:
+            self._pages.setCurrentIndex(WELCOME)
         elif not scanning and self._pages.currentIndex() in (WELCOME, LOADING):
-            self._pages.setCurrentIndex(CONTENT if self._project.scan is not None else WELCOME)
+            self._pages.setCurrentIndex(CONTENT)
+
+    # A folder that is being read
+
+    @property
+    def _is_arriving(self) -> bool:
+        """Whether pictures are shown that are not those of the open dataset."""
+        return self._views.currentWidget() is self.arriving
+
+    def _show_arrival(self, arrival: Arrival) -> None:
+        """Show pictures of a folder before all of it is read; until then, they can only be looked at."""
+        self.flush()
+        self.loader.clear()
+        self._set_arriving(is_arriving=True)
+        self._pages.setCurrentIndex(CONTENT)
+        self.header.set_path(arrival.folder)
+        self.filter.set_counts({})
+        self.filter.matches.clear()
+        self._show_reading(0, arrival.glimpse.num_pictures)
+        self.arriving.show_arrival(arrival)
+        if self.isVisible():
+            self.arriving.setFocus()
+
+    def _end_arrival(self) -> None:
+        """Show the open dataset again, if there is one; whether it is the new one, its signals tell."""
+        if not self._is_arriving:
+            return
+        self._set_arriving(is_arriving=False)
+        self.header.set_path(self._project.folder)
+        self._show_view()
+        self._counting.start()
+
+    def _set_arriving(self, *, is_arriving: bool) -> None:
+        self._views.setCurrentWidget(self.arriving if is_arriving else self.grid)
+        self._sides.setCurrentIndex(1 if is_arriving else 0)
+        self.filter.setEnabled(not is_arriving)
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(not is_arriving)
+        if not is_arriving:
+            self.header.set_reading("")
+            self.arriving.images.set_records(())
+
+    def _show_reading(self, done: int, total: int) -> None:
+        text = tr("Reading pictures: {done} of {total}", done=f"{done:,}", total=f"{total:,}")
+        self._busy.setRange(0, total)
+        self._busy.setValue(done)
+        self._loading.set_texts(
+            tr("Reading the pictures…"),
+            text if total else tr("Sizes and captions of every file are looked at once."),
+        )
+        if self._is_arriving:
+            self.header.set_reading(text)
 
     def _on_writing_changed(self, name: str, done: int, total: int) -> None:
         self._busy.setRange(0, total)
@@ -506,7 +576,8 @@ class DatasetTab(QWidget):
         self._busy.setVisible(bool(name))
 
     def _on_folder_changed(self) -> None:
-        self.loader.clear()
+        if self._arrived is None:  # Else what is on its way is wanted.
+            self.loader.clear()
         self.editor.set_record(None)
         self.filter.reset()
         self.grid.images.set_filter(None)
@@ -520,6 +591,7 @@ class DatasetTab(QWidget):
         self._show_grid()
 
     def _show_grid(self) -> None:
+        self._end_arrival()
         self._pages.setCurrentIndex(CONTENT)
         if self.isVisible():
             self.grid.setFocus()
@@ -529,12 +601,22 @@ class DatasetTab(QWidget):
         if scan is None:
             return
         shown = self.editor.images
-        if not shown and (last := self._project.view.get("picture")):
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None and arrived[0] not in self._project.positions:
+            arrived = None  # It could not be opened after all, or is gone.
+        if arrived is not None:
+            shown = (arrived[0],)
+        elif not shown and (last := self._project.view.get("picture")):
             shown = (Path(str(last)),)
-        self.grid.images.set_records(scan.records)
+        self.grid.images.set_records(scan.records, self._project.positions)
         self._restore_selection(shown)
-        self._show_counts()
+        if len(scan.records) > MANY:
+            self._counting.start()  # The pictures are painted before.
+        else:
+            self._show_counts()
         self._show_view()
+        if arrived is not None:
+            self.grid.scroll_to(*arrived)
         if not scan.records and scan.problems:
             self.side.show_panel(CHECK)
 
@@ -557,6 +639,8 @@ class DatasetTab(QWidget):
     # What is shown
 
     def _show_view(self) -> None:
+        if self._is_arriving:
+            return
         rows = self.grid.images.rowCount()
         self._views.setCurrentIndex(0 if rows else 1)
         scan = self._project.scan
@@ -579,7 +663,7 @@ class DatasetTab(QWidget):
 
     def _show_counts(self) -> None:
         scan = self._project.scan
-        if scan is None:
+        if scan is None or self._is_arriving:
             return
         repeats, findings = self._project.config.dataset.repeats, self.doctor.by_picture
         if len(scan.records) <= MANY:
@@ -590,6 +674,8 @@ class DatasetTab(QWidget):
     def _take_counts(self, counts: Counts | Exception) -> None:
         if isinstance(counts, Exception):
             self._project.tell(counts)
+            return
+        if self._is_arriving:
             return
         self.filter.set_counts(counts.of)
         self.side.set_badge(CHECK, self.doctor.num_to_look_at)
@@ -622,12 +708,13 @@ class DatasetTab(QWidget):
             ),
             tr("Try the demo"),
         )
-        self._loading.set_texts(tr("Reading the pictures…"), tr("Sizes and captions of every file are looked at once."))
+        self._show_reading(self._busy.value(), self._busy.maximum())
         self.header.retranslate()
         self._clear_button.setText(tr("Show all pictures"))
         self.filter.retranslate()
         self.side.retranslate()
         self.grid.retranslate()
+        self.arriving.retranslate()
         self.doctor.retranslate()
         for tool in (self.crop_editor, self.export_dialog):
             if tool is not None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLineEdit, QM
 from app.editors import Editor, browse_start, guard_wheel, local_paths, mark_wrong, path_of
 from app.latest import Latest
 from app.widgets.base_model_list import ACTION, KIND_ROLE, BaseModelDelegate, BaseModelItems
+from app.widgets.base_model_question import BaseModelQuestion
 from app.widgets.card import button, label, set_role
 from app.wording import size_text
 from core.config import FieldSpec
@@ -74,6 +75,12 @@ class BaseModelPicker(QWidget):
         grid.addWidget(self.combo, 0, 0)
         grid.addWidget(self.browse_button, 0, 1)
         grid.addWidget(self.info, 1, 0, 1, 2)
+        self.warnings = label(role="smallWarning", wrap=True)
+        grid.addWidget(self.warnings, 2, 0, 1, 2)
+        self.question = BaseModelQuestion()
+        self.question.answered.connect(self._answered)
+        self.question.failed.connect(self.info.setText)
+        grid.addWidget(self.question, 3, 0, 1, 2)
         self.setAcceptDrops(True)
         self.setFocusProxy(self.combo)
         self.path = Path()
@@ -148,6 +155,7 @@ class BaseModelPicker(QWidget):
         self._browse_folder.setText(tr("Model folder…"))
         self._browse_file.setText(tr("Model file…"))
         self._more.setText(tr("Get more models…"))
+        self.question.retranslate()
         self.line.setPlaceholderText(tr("Choose a base model, or drop one here"))
         self.combo.setAccessibleName(tr("Base model"))
         self._describe()
@@ -196,7 +204,7 @@ class BaseModelPicker(QWidget):
 
     def _choose_file(self) -> None:
         models = tr("Models")
-        filters = f"{models} (*.safetensors *.ckpt model_index.json);;* (*)"
+        filters = f"{models} (*.safetensors *.sft *.ckpt *.pt model_index.json);;* (*)"
         if text := QFileDialog.getOpenFileName(self, tr("Choose a model file"), self._place(), filters)[0]:
             self._take(model_folder_of(Path(text)))
 
@@ -216,13 +224,20 @@ class BaseModelPicker(QWidget):
             known = explain(error)
             self.problem = str(known or error)
         if self._model is not None:
-            text = f"{choice_label(self._model.family)} · {size_text(self._model.size_bytes)} · {self._model.path}"
+            text = " · ".join(_facts(self._model))
         else:
             text = self.problem
         unset = self.path == Path()
         self.info.setText(text)
         set_role(self.info, "error" if self.problem and not unset else "small")
         mark_wrong(self.combo, bool(self.problem) and not unset)
+        self.warnings.setText("\n".join(self._model.warnings) if self._model is not None else "")
+        self.warnings.setVisible(bool(self.warnings.text()))
+        self.question.ask_about(self._model)
+
+    def _answered(self) -> None:
+        self._describe()
+        self.chosen.emit(self.path)  # What is learned with it changed, though its place did not.
 
     def _fill(self) -> None:
         known = {model.path for model in (*self._own, *self._found)}
@@ -288,6 +303,16 @@ class BaseModelEditor(Editor):
 def _still_there(paths: Iterable[Path]) -> list[FoundModel]:
     """What is known of models that were used before."""
     return [described(path, "") for path in paths if path.exists()]
+
+
+def _facts(model: BaseModel) -> list[str]:
+    """Family, what is special about it, size and place."""
+    facts = [choice_label(model.family)]
+    if model.lineage:
+        facts.append(model.lineage)
+    if model.prediction == "v_prediction":
+        facts.append(tr("Velocity, zero-terminal") if model.zero_terminal_snr else tr("Velocity (v)"))
+    return [*facts, size_text(model.size_bytes), str(model.path)]
 
 
 def base_title(model: BaseModel) -> str:

@@ -317,7 +317,7 @@ class BulkEdit(QDialog):
             return tr("Looking…")
         if outlook.matches:
             return tr(
-                "Found {matches} times. Captions that change: {n}",
+                "Matches: {matches}. Captions that change: {n}",
                 matches=f"{outlook.matches:,}",
                 n=f"{outlook.num_changed:,}",
             )

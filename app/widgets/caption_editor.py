@@ -341,7 +341,9 @@ class CaptionEditor(Card):
             return
         hidden = self.chips.num_hidden
         words = tr("A tag with 3/12 is in 3 of 12 captions; click it to add or remove it.")
-        self._count.show_words(tr("{n} rarer tags are not shown.", n=hidden) if hidden else words)
+        if hidden:
+            words = tr("1 rarer tag is not shown.") if hidden == 1 else tr("{n} rarer tags are not shown.", n=hidden)
+        self._count.show_words(words)
 
     def _show_state(self) -> None:
         edited = self.is_edited

@@ -63,6 +63,12 @@ class DatasetHeader(QWidget):
         """Show another folder."""
         self._path.set_path(folder)
 
+    def set_reading(self, text: str) -> None:
+        """Say how far the reading of another folder is, whose pictures nothing can be done with yet; "" at its end."""
+        self.summary.setText(text)
+        for made in (self.export_button, self.next_button):
+            made.setEnabled(not text)
+
     def set_next(self, *, needs_captions: bool, is_possible: bool) -> None:
         """Say what comes next, if there are pictures to go on with."""
         self._needs_captions = needs_captions

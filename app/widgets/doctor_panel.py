@@ -183,7 +183,7 @@ class DoctorPanel(QWidget):
         self.headline.setText(self._headline(running))
         if not running:
             checked = f"{max(0, total - unmeasured):,}"
-            words = tr("{n} of {total} pictures checked", n=checked, total=f"{total:,}")
+            words = tr("Pictures checked: {n} of {total}", n=checked, total=f"{total:,}")
             self._note.setText(words if unmeasured else tr("All pictures are checked: {n}", n=f"{total:,}"))
         self.bar.setVisible(running)
         self.cancel_button.setVisible(running)

@@ -98,7 +98,7 @@ class ExportDialog(QDialog):
 
     def start(self) -> None:
         """Write the copies."""
-        if self.is_running or self._project.waits_for_captions(self.start):
+        if self.is_running or self._project.refuses_while_opening() or self._project.waits_for_captions(self.start):
             return
         self._project.save()  # The job reads the decisions from their file.
         self._num_skipped = self._num_unwritten = self._num_written = 0
@@ -166,9 +166,10 @@ class ExportDialog(QDialog):
         self._output = event.output
         written = self._num_written - self._num_unwritten
         if event.stopped:
-            headline = tr("Stopped. {n} pictures were written.", n=written)
+            one, several = tr("Stopped. 1 picture was written."), tr("Stopped. {n} pictures were written.", n=written)
         else:
-            headline = tr("Done: {n} pictures were written.", n=written)
+            one, several = tr("Done: 1 picture was written."), tr("Done: {n} pictures were written.", n=written)
+        headline = one if written == 1 else several
         detail = str(event.output) if event.output else ""
         if self._num_skipped:
             detail = tr("{n} need a look: {message}", n=self._num_skipped, message=self._first_notice)

@@ -173,9 +173,12 @@ class FilterBar(QWidget):
     # What is shown
 
     def set_counts(self, counts: dict[Only, int]) -> None:
-        """How many pictures each of the usual questions finds; those that find none are hidden, but never all."""
+        """How many pictures each of the usual questions finds; those that find none are hidden, but never all.
+
+        Without counts, because they are not known yet, no numbers are shown.
+        """
         self._counts = counts
-        texts: dict[Only, Callable[[int], str]] = {
+        texts: dict[Only, Callable[[object], str]] = {
             "all": lambda n: tr("All {n}", n=n),
             "uncaptioned": lambda n: tr("No caption {n}", n=n),
             "problems": lambda n: tr("Problems {n}", n=n),
@@ -183,7 +186,7 @@ class FilterBar(QWidget):
         }
         for only, made in self.only_buttons.items():
             number = counts.get(only, 0)
-            made.setText(texts[only](number))
+            made.setText(texts[only](number if counts else "").rstrip())
             made.setVisible(only in ("all", "uncaptioned") or bool(number) or made.isChecked())
 
     def set_matches(self, shown: int, total: int) -> None:

@@ -206,11 +206,12 @@ class FitPanel(QWidget):
             self._sums.setText(tr("No picture is trained."))
             set_role(self._sums, "muted")
             return
-        parts = [
-            tr("{n} pictures in {sizes} sizes", n=summary.num_images, sizes=len(summary.rows))
-            if len(summary.rows) > 1
-            else tr("{n} pictures in one size", n=summary.num_images)
-        ]
+        if len(summary.rows) > 1:
+            parts = [tr("{n} pictures in {sizes} sizes", n=summary.num_images, sizes=len(summary.rows))]
+        elif summary.num_images > 1:
+            parts = [tr("{n} pictures in one size", n=summary.num_images)]
+        else:
+            parts = [tr("1 picture")]
         parts.append(tr("{percent} % cropped on average", percent=round(summary.cropped_share * 100)))
         if summary.num_padded:
             parts.append(tr("{n} with filled edges", n=summary.num_padded))

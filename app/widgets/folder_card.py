@@ -218,6 +218,8 @@ class FolderCard(QFrame):
         if state.concept.repeats:
             return tr("Each picture {n}× per epoch.", n=state.concept.repeats)
         if named is not None:
+            if named[0] == 1:
+                return tr("1 repeat from the folder's name.")
             return tr("{n} repeats from the folder's name.", n=named[0])
         if state.named_repeats:
             return tr("Repeats come from the names of the sub-folders.")

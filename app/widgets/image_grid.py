@@ -171,6 +171,22 @@ class ImageGrid(QListView):
             self._known_plans.pop(image, None)
         self.viewport().update()
 
+    # Where pictures are
+
+    @property
+    def num_columns(self) -> int:
+        """How many cards stand side by side."""
+        return max(1, (self.viewport().width() - SLACK) // MIN_CELL)
+
+    def top_of(self, image: Path) -> int:
+        """How far below the upper edge a picture begins, in pixels; below 0 when that is scrolled out."""
+        return self.visualRect(self.images.index(self.images.row_of(image))).top()
+
+    def scroll_to(self, image: Path, top: int) -> None:
+        """Scroll so that a picture begins so many pixels below the upper edge, as far as there is enough to scroll."""
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.value() + self.top_of(image) - top)
+
     # What is selected
 
     def current(self) -> ImageRecord | None:
@@ -270,9 +286,7 @@ class ImageGrid(QListView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Spread the columns over the width."""
-        width = self.viewport().width() - SLACK
-        columns = max(1, width // MIN_CELL)
-        size = QSize(max(1, width // columns), CELL_HEIGHT)
+        size = QSize(max(1, (self.viewport().width() - SLACK) // self.num_columns), CELL_HEIGHT)
         if size != self.gridSize():
             self.setGridSize(size)
         super().resizeEvent(event)

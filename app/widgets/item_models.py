@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,22 @@ class ImageListModel(QStringListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._all: list[ImageRecord] = []
-        self._places: dict[Path, int] = {}
+        self._places: Mapping[Path, int] = {}
         self._shown: list[ImageRecord] = []
-        self._rows: dict[Path, int] = {}
+        self._rows: Mapping[Path, int] = {}
         self._passes: Predicate | None = None
         self._order: Callable[[ImageRecord], Any] | None = None
         self._findings: Callable[[Path], Sequence[Finding]] | None = None
 
-    def set_records(self, records: tuple[ImageRecord, ...]) -> None:
-        """Show other pictures."""
+    def set_records(self, records: Sequence[ImageRecord], places: Mapping[Path, int] | None = None) -> None:
+        """Show other pictures.
+
+        Args:
+            records: The pictures in the order of the folder.
+            places: Where each is among them, if somebody knows that already.
+        """
         self._all = list(records)
-        self._places = {record.path: place for place, record in enumerate(self._all)}
+        self._places = {record.path: place for place, record in enumerate(records)} if places is None else places
         self._refilter()
 
     def set_filter(self, predicate: Predicate | None) -> None:

@@ -17,7 +17,7 @@ from app.widgets.run_card import Action, RunCard
 from app.widgets.run_change_dialog import state_words
 from app.wording import duration_text, size_text
 from core.config import TrainConfig
-from core.events import Event, Failed, Finished
+from core.events import Event, Failed, Finished, LoraSaved
 from core.run_folder import RunFolder, StateFile, state_files
 from core.text import tr
 
@@ -93,8 +93,15 @@ class RunOutcome(RunCard):
             heading = tr("The LoRA is ready.")
         actions += self._going_on(folder, is_whole=True)
         actions.append(Action(tr("Train again"), self.again_clicked.emit, icon="refresh"))
+        path = newest_file(record)
+        saved = _saved(record, path) if path else None
+        is_sound = saved is None or not saved.problems
         self.show_message(
-            icon="check-circle", tone="success", heading=heading, text="\n".join(filter(None, lines)), actions=actions
+            icon="check-circle" if is_sound else "warning",
+            tone="success" if is_sound else "warning",
+            heading=heading,
+            text="\n".join(filter(None, lines)),
+            actions=actions,
         )
 
     def _show_stopped(self, folder: RunFolder, record: RunRecord, outcome: Event | None) -> None:
@@ -188,15 +195,26 @@ def newest_file(record: RunRecord) -> Path | None:
 
 
 def _file_text(record: RunRecord) -> str:
-    """The newest file of the run, with its size."""
+    """The newest file of the run, with its size, and what was found when it was read again."""
     path = newest_file(record)
     if path is None:
         return ""
+    saved = _saved(record, path)
     try:
         size = path.stat().st_size
     except OSError:
-        size = next((saved.size_bytes for saved in record.loras if saved.path.name == path.name), 0)
-    return f"{path} · {size_text(size)}" if size else str(path)
+        size = saved.size_bytes if saved else 0
+    facts = [str(path)]
+    if size:
+        facts.append(size_text(size))
+    if saved and saved.num_modules and not saved.problems:
+        facts.append(tr("{number} modules checked", number=saved.num_modules))
+    return "\n".join([" · ".join(facts), *(saved.problems if saved else ())])
+
+
+def _saved(record: RunRecord, path: Path) -> LoraSaved | None:
+    """What the run said of a file when it saved it last."""
+    return next((saved for saved in reversed(record.loras) if saved.path.name == path.name), None)
 
 
 def _plain(action: Action) -> Action:

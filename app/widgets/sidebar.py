@@ -66,6 +66,7 @@ class Sidebar(QFrame):
     """Choose a page, a theme, a language."""
 
     page_chosen = Signal(int)
+    tools_requested = Signal()
 
     def __init__(self, pages: list[tuple[str, Callable[[], str]]], settings: Settings) -> None:
         """Build the navigation.
@@ -94,6 +95,10 @@ class Sidebar(QFrame):
             shortcut.activated.connect(button.click)
         self._group.idClicked.connect(self.page_chosen)
         layout.addStretch(1)
+        self.tools_button = NavButton("compare")
+        self.tools_button.setCheckable(False)
+        self.tools_button.clicked.connect(self.tools_requested)
+        layout.addWidget(self.tools_button)
         layout.addLayout(self._footer())
         settings.language_changed.connect(self.retranslate)
         self.retranslate()
@@ -165,6 +170,8 @@ class Sidebar(QFrame):
         for index, (button, title) in enumerate(zip(self.buttons, self._titles, strict=True)):
             button.setText("  " + title())
             button.setToolTip(tr("{page} (Ctrl+{number})", page=title(), number=index + 1))
+        self.tools_button.setText("  " + tr("LoRA tools"))
+        self.tools_button.setToolTip(tr("Look into, convert, shrink, merge, extract and check LoRA files"))
         names: dict[Mode, str] = {"system": tr("Like the system"), "light": tr("Light"), "dark": tr("Dark")}
         for mode, action in self._theme_actions.items():
             action.setText(names[mode])

@@ -17,7 +17,6 @@ from app.widgets.card import Card, button, label
 from app.widgets.charts import Bar, BarList, Columns, Tone
 from core.dataset.statistics import SizeBar, TagCount
 from core.dataset.tag_names import chinese_name
-from core.dataset.tokens import CHUNK
 from core.text import language, tr
 
 DELAY_MS = 250
@@ -147,11 +146,12 @@ class StatisticsPanel(QWidget):
         self._show_tags(numbers, only)
         self._show_shapes(numbers, only)
         self._show_sizes(numbers)
+        most = numbers.most_tokens
         self.tag_lengths.set_bars(_length_bars(numbers.tag_lengths, "tags", only))
-        self.token_lengths.set_bars(_length_bars(numbers.token_lengths, "tokens", only))
-        too_long = sum(bar.count for bar in numbers.token_lengths if bar.first > CHUNK)
+        self.token_lengths.set_bars(_length_bars(numbers.token_lengths, "tokens", only, most))
+        too_long = sum(bar.count for bar in numbers.token_lengths if bar.first > most)
         self._notes[6].setText(
-            tr("The model reads the first {most} tokens; captions with more: {n}.", most=CHUNK, n=f"{too_long:,}")
+            tr("The model reads the first {most} tokens; captions with more: {n}.", most=most, n=f"{too_long:,}")
         )
         self._notes[6].setVisible(bool(too_long))
 
@@ -309,7 +309,7 @@ def _size_bar(bar: SizeBar, resolution: int) -> Bar:
     return Bar(name=name, value=bar.count, text=f"{bar.count:,}", tip=spoken, tone=tone)
 
 
-def _length_bars(bars: Iterable[LengthBar], key: str, only: str) -> list[Bar]:
+def _length_bars(bars: Iterable[LengthBar], key: str, only: str, most: int | None = None) -> list[Bar]:
     made = []
     for bar in bars:
         if bar.last is None:
@@ -318,7 +318,7 @@ def _length_bars(bars: Iterable[LengthBar], key: str, only: str) -> list[Bar]:
             name, condition = f"{bar.first}", f"{key}:{bar.first}"
         else:
             name, condition = f"{bar.first}–{bar.last}", f"{key}:{bar.first}..{bar.last}"
-        tone: Tone = "curve_b" if key == "tokens" and bar.first > CHUNK else "curve_a"
+        tone: Tone = "curve_b" if most is not None and bar.first > most else "curve_a"
         query = condition + only if bar.count else ""
         made.append(Bar(name=name, value=bar.count, text=f"{bar.count:,}", query=query, tone=tone))
     return made

@@ -179,8 +179,10 @@ class TagsPanel(Card):
             self._changes.apply(
                 operations,
                 self.scope_bar.images,
-                lambda number: tr(
-                    "Merge {n} tags into {tag} in {number} captions", n=len(tags), tag=new, number=number
+                lambda number: (
+                    tr("Merge {n} tags into {tag} in 1 caption", n=len(tags), tag=new)
+                    if number == 1
+                    else tr("Merge {n} tags into {tag} in {number} captions", n=len(tags), tag=new, number=number)
                 ),
             )
         self.name_line.clear()

@@ -68,16 +68,17 @@ class TokenLabel(QLabel):
         num_tags = len(split_tags(self._text))
         parts = [tr("1 tag") if num_tags == 1 else tr("{n} tags", n=num_tags)]
         num_tokens = self._num_tokens()
-        is_long = num_tokens > CHUNK
+        most = self._tokens.most if self._tokens is not None else CHUNK
+        is_long = num_tokens > most
         if is_long:
-            parts.append(tr("{tokens} tokens, only the first {most} are learned", tokens=num_tokens, most=CHUNK))
+            parts.append(tr("{tokens} tokens, only the first {most} are learned", tokens=num_tokens, most=most))
         elif self._tokens is not None:
-            parts.append(tr("{tokens} of {most} tokens", tokens=num_tokens, most=CHUNK))
+            parts.append(tr("{tokens} of {most} tokens", tokens=num_tokens, most=most))
         self.setText(" · ".join(parts))
         self.setToolTip(
             tr(
                 "The text encoder reads at most {most} tokens; a short word is one token, a long one several.",
-                most=CHUNK,
+                most=most,
             )
         )
         self._set_look("warning" if is_long else "small")
@@ -91,9 +92,10 @@ class TokenLabel(QLabel):
             return 0
         return self._tokens.count(dataclasses.replace(self._record, caption=self._text))
 
-    def _wanted(self) -> tuple[DatasetConfig, Path | None]:
+    def _wanted(self) -> tuple[DatasetConfig, int, Path | None]:
         """What of the settings matters."""
-        return self._project.config.dataset, tokenizer_folder(self._project.config)
+        config = self._project.config
+        return config.dataset, config.model.max_tokens, tokenizer_folder(config)
 
     def _on_config_changed(self) -> None:
         if self._wanted() != self._asked:
@@ -104,7 +106,7 @@ class TokenLabel(QLabel):
         self._asked = asked
         self._background.start(lambda: CaptionTokens.of(config), lambda result: self._take(asked, result))
 
-    def _take(self, asked: tuple[DatasetConfig, Path | None], result: CaptionTokens | Exception) -> None:
+    def _take(self, asked: tuple[DatasetConfig, int, Path | None], result: CaptionTokens | Exception) -> None:
         if asked == self._asked and isinstance(result, CaptionTokens):
             self._tokens = result
             self.retranslate()

@@ -28,7 +28,20 @@ class Group:
 
 
 GROUPS: tuple[Group, ...] = (
-    Group("model", "", ("base", "family", "clip_skip", "max_tokens", "prediction", "zero_terminal_snr")),
+    Group(
+        "model",
+        "",
+        (
+            "base",
+            "family",
+            "vae",
+            "clip_skip",
+            "max_tokens",
+            "prediction",
+            "zero_terminal_snr",
+            "large_text_encoder",
+        ),
+    ),
     Group(
         "dataset",
         "Folder and repeats",
@@ -58,6 +71,22 @@ GROUPS: tuple[Group, ...] = (
     ),
     Group("dataset", "Variation and masks", ("flip", "colour_jitter", "random_crop", "masks", "unmasked_weight")),
     Group("network", "What is trained", ("rank", "alpha", "train_denoiser", "train_text_encoder", "start_from")),
+    Group(
+        "network",
+        "Kind and layers",
+        (
+            "kind",
+            "conv_rank",
+            "conv_alpha",
+            "dora",
+            "rank_stabilized",
+            "factor",
+            "layers",
+            "only",
+            "leave_out",
+            "block_ranks",
+        ),
+    ),
     Group("network", "Against learning by heart", ("dropout", "rank_dropout", "module_dropout", "max_norm")),
     Group(
         "training",
@@ -67,7 +96,16 @@ GROUPS: tuple[Group, ...] = (
     Group(
         "training",
         "Memory and device",
-        ("gradient_checkpointing", "precision", "vae_precision", "device", "on_out_of_memory", "background"),
+        (
+            "gradient_checkpointing",
+            "base_weights",
+            "precision",
+            "vae_precision",
+            "device",
+            "on_out_of_memory",
+            "background",
+            "compile",
+        ),
     ),
     Group(
         "loss",
@@ -131,7 +169,16 @@ GROUPS: tuple[Group, ...] = (
     Group(
         "output",
         "Files",
-        ("folder", "name", "save_every_n_epochs", "save_every_n_steps", "keep_last", "precision", "comment"),
+        (
+            "folder",
+            "name",
+            "save_every_n_epochs",
+            "save_every_n_steps",
+            "keep_last",
+            "precision",
+            "sidecars",
+            "comment",
+        ),
     ),
     Group("output", "States and curves", ("state_every_n_steps", "keep_states", "epoch_states", "tensorboard")),
 )

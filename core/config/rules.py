@@ -1,19 +1,23 @@
 """What options mean for each other: contradictions with a way out, and options that have no effect now.
 
-The rules themselves are in `rules_learning`, `rules_running` and `rules_idle`. Loading and editing never refuse a
-contradiction, because a file may be old and an edit may be half done; a run does not start with one of level `error`.
+The rules themselves are in `rules_learning`, `rules_networks`, `rules_running`, `rules_families` and `rules_idle`.
+Loading and editing never refuse a contradiction, because a file may be old and an edit may be half done; a run does
+not start with one of level `error`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.config.labels import specs_by_key, value_of, value_text
 from core.config.model import TrainConfig
 from core.errors import UserError
 from core.text import tr
+
+if TYPE_CHECKING:
+    from core.models import FamilyName
 
 Level = Literal["error", "warning", "info"]
 Changes = Mapping[str, Any]
@@ -29,10 +33,12 @@ class Facts:
     Attributes:
         num_pictures: Pictures that the LoRA learns, those of regularization folders left out.
         total_steps: Length of the run.
+        family: Kind of the base model, where the settings leave it open.
     """
 
     num_pictures: int | None = None
     total_steps: int | None = None
+    family: FamilyName | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +95,12 @@ class Idle:
 
 def conflicts(config: TrainConfig, facts: Facts | None = None) -> tuple[Conflict, ...]:
     """All rules that hold, the worst first."""
-    from core.config import rules_learning, rules_running
+    from core.config import rules_families, rules_learning, rules_networks, rules_running
 
     known = facts or Facts()
     found = [
         Conflict(rule, rule.sentence(config, known), rule.way_out(config, known))
-        for rule in (*rules_learning.RULES, *rules_running.RULES)
+        for rule in (*rules_learning.RULES, *rules_networks.RULES, *rules_running.RULES, *rules_families.RULES)
         if rule.holds(config, known)
     ]
     order: tuple[Level, ...] = ("error", "warning", "info")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from core.config.rules import FINDS_THE_RATE, Idle
 
 IDLE: tuple[Idle, ...] = (
+    Idle(("model.clip_skip", "model.max_tokens"), "model.family", lambda value: value == "kolors"),
+    Idle(("model.large_text_encoder",), "model.family", lambda value: value in ("sd1", "sd2", "sdxl")),
     Idle(("schedule.cycles",), "schedule.name", lambda value: value != "cosine_with_restarts"),
     Idle(("schedule.power",), "schedule.name", lambda value: value != "polynomial"),
     Idle(("schedule.decay_steps",), "schedule.name", lambda value: value != "warmup_stable_decay"),
@@ -29,6 +31,22 @@ IDLE: tuple[Idle, ...] = (
     Idle(("optimizer.ema_decay",), "optimizer.name", lambda value: value == "adamw_schedulefree"),
     Idle(("optimizer.learning_rate", "optimizer.block_rates"), "network.train_denoiser", lambda value: not value),
     Idle(("optimizer.text_encoder_learning_rate",), "network.train_text_encoder", lambda value: not value),
+    Idle(("network.conv_alpha",), "network.conv_rank", lambda value: value == 0),
+    Idle(("network.factor",), "network.kind", lambda value: value != "lokr"),
+    Idle(("network.max_norm",), "network.dora", bool),
+    Idle(("network.conv_rank", "network.conv_alpha"), "network.layers", lambda value: value != "all"),
+    Idle(
+        (
+            "network.conv_rank",
+            "network.conv_alpha",
+            "network.layers",
+            "network.only",
+            "network.leave_out",
+            "network.block_ranks",
+        ),
+        "network.train_denoiser",
+        lambda value: not value,
+    ),
     Idle(("dataset.crop_shape",), "dataset.fit", lambda value: value == "buckets"),
     Idle(("dataset.edge",), "dataset.fit", lambda value: value != "pad"),
     Idle(("dataset.max_aspect", "dataset.no_upscale"), "dataset.fit", lambda value: value != "buckets"),

@@ -155,7 +155,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         keys=("network.alpha", "network.rank"),
         level="warning",
-        holds=lambda c, f: c.network.alpha > 2 * c.network.rank,
+        holds=lambda c, f: not c.network.rank_stabilized and c.network.alpha > 2 * c.network.rank,
         sentence=lambda c, f: tr(
             "Alpha is {factor} times the rank: every update counts that much more, and the LoRA easily falls apart.",
             factor=f"{c.network.alpha / c.network.rank:.3g}",
@@ -165,7 +165,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         keys=("network.alpha", "network.rank"),
         level="info",
-        holds=lambda c, f: c.network.alpha * 16 < c.network.rank and c.optimizer.name not in FINDS_THE_RATE,
+        holds=lambda c, f: (
+            not c.network.rank_stabilized
+            and c.network.alpha * 16 < c.network.rank
+            and c.optimizer.name not in FINDS_THE_RATE
+        ),
         sentence=lambda c, f: tr(
             "Alpha is far below the rank: every update counts {factor} times less, which wants a higher learning rate.",
             factor=f"{c.network.rank / c.network.alpha:.3g}",

@@ -66,6 +66,18 @@ class Scan:
         return self.pictures.get(image, UNTOUCHED) if self.pictures else UNTOUCHED  # A path takes long to look up.
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """Some neighbouring pictures of a dataset that is still being read, in its order.
+
+    `first` is the place of the first of them among all files that may be pictures, of which there are `num_pictures`.
+    """
+
+    records: tuple[ImageRecord, ...]
+    first: int
+    num_pictures: int
+
+
 def automatic_repeats(num_images: int) -> int:
     """Repeats per epoch for a flat folder: small sets are shown more often, so that an epoch is worth its name."""
     if num_images <= 10:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.dataset import images
 from core.dataset.edits import Concept, Dataset, dataset_of, load_dataset
 from core.dataset.folder_reading import MAX_REPEATS, FolderReading, entries_of, natural_key, repeats_of
-from core.dataset.records import ImageRecord, Problem, Scan
+from core.dataset.records import Glimpse, ImageRecord, Problem, Scan
 from core.errors import UserError
 
 __all__ = [
     "MAX_REPEATS",
+    "DatasetReading",
     "concepts_of_job",
     "natural_key",
     "repeats_of",
@@ -76,51 +77,108 @@ def concepts_of_job(folder: Path, edits: Path) -> tuple[Concept, ...]:
 def scan_dataset(
     dataset: Dataset, *, caption_extension: str = ".txt", known: Mapping[Path, ImageRecord] | None = None
 ) -> Scan:
+    """All pictures of a dataset at once; see `DatasetReading`.
+
+    Raises:
+        UserError: The first folder is missing, is a file or may not be read, or there is no picture at all.
+    """
+    return DatasetReading(dataset, caption_extension=caption_extension, known=known).read()
+
+
+class DatasetReading:
     """The pictures of all folders of a dataset in natural order: those in a folder, then those in its sub-folders.
 
     A sub-folder named like `10_name` gives its pictures 10 repeats and `name` as class word, and so does the folder
     itself when it is named so, unless the concept says otherwise. Other sub-folders are left alone unless the concept
     includes them; links to folders, hidden files and caches always are. A folder that is a concept of its own is not
     also read as a part of another one, and none is read twice, whatever name a link gives it.
-
-    Args:
-        dataset: The folders and what was decided.
-        caption_extension: Ending of the caption files where a concept does not name its own, with its dot.
-        known: Pictures from an earlier look by path; those that have not changed since are not opened again.
-
-    Raises:
-        UserError: The first folder is missing, is a file or may not be read, or there is no picture at all.
     """
-    records: list[ImageRecord] = []
-    problems: list[Problem] = []
-    folders: list[Path] = []
-    own = {os.path.realpath(concept.folder) for concept in dataset.concepts}
-    read: set[str] = set()
-    for number, concept in enumerate(dataset.concepts):
-        if os.path.realpath(concept.folder) in read:
-            problems.append(images.problem_of(concept.folder, _is_there_already(concept.folder), excludes=False))
-            continue
-        reading = FolderReading(concept, number, concept.caption_extension or caption_extension, known or {}, own, read)
-        try:
-            reading.read()
-        except UserError as error:
-            if number == 0:
-                raise
-            problems.append(images.problem_of(concept.folder, error))
-            continue
-        records += reading.records
-        problems += reading.problems
-        folders += reading.folders
-    if not records and not any(problem.path.suffix.lower() in images.EXTENSIONS for problem in problems):
-        raise _no_pictures(dataset.folder, entries_of(dataset.folder), problems)
-    problems.sort(key=lambda problem: (problem.path.parent != dataset.folder, natural_key(str(problem.path))))
-    return Scan(
-        folder=dataset.folder,
-        records=tuple(records),
-        problems=tuple(problems),
-        pictures=dataset.pictures,
-        folders=tuple(folders),
-    )
+
+    def __init__(
+        self, dataset: Dataset, *, caption_extension: str = ".txt", known: Mapping[Path, ImageRecord] | None = None
+    ) -> None:
+        """List all files; no picture is opened.
+
+        Args:
+            dataset: The folders and what was decided.
+            caption_extension: Ending of the caption files where a concept does not name its own, with its dot.
+            known: Pictures from an earlier look by path; those that have not changed since are not opened again.
+
+        Raises:
+            UserError: The first folder is missing, is a file or may not be read.
+        """
+        self._dataset = dataset
+        self._readings: list[FolderReading] = []
+        self._problems: list[Problem] = []
+        own = {os.path.realpath(concept.folder) for concept in dataset.concepts}
+        listed: set[str] = set()
+        for number, concept in enumerate(dataset.concepts):
+            if os.path.realpath(concept.folder) in listed:
+                error = _is_there_already(concept.folder)
+                self._problems.append(images.problem_of(concept.folder, error, excludes=False))
+                continue
+            extension = concept.caption_extension or caption_extension
+            try:
+                self._readings.append(FolderReading(concept, number, extension, known or {}, own, listed))
+            except UserError as error:
+                if number == 0:
+                    raise
+                self._problems.append(images.problem_of(concept.folder, error))
+        self.num_pictures = sum(reading.num_pictures for reading in self._readings)
+        """How many files there are that may be pictures."""
+
+    def glimpse(self, most: int, around: Path | None = None) -> Glimpse:
+        """Read a few of the pictures ahead.
+
+        Args:
+            most: How many.
+            around: A picture that should be among them; without it, or when it is not there, they are the first ones.
+        """
+        first = min(max(0, self._place_of(around) - most // 2), max(0, self.num_pictures - most)) if around else 0
+        records: list[ImageRecord] = []
+        before = 0
+        for reading in self._readings:
+            records += reading.glimpse(max(0, first - before), max(0, first + most - before))
+            before += reading.num_pictures
+        return Glimpse(records=tuple(records), first=first, num_pictures=self.num_pictures)
+
+    def _place_of(self, image: Path) -> int:
+        """Which of all pictures one is, 0 when it is not among them."""
+        before = 0
+        for reading in self._readings:
+            if (place := reading.place_of(image)) is not None:
+                return before + place
+            before += reading.num_pictures
+        return 0
+
+    def read(self, progressed: Callable[[int], object] | None = None) -> Scan:
+        """Read all pictures.
+
+        Args:
+            progressed: Told every now and then how many of `num_pictures` are done.
+
+        Raises:
+            UserError: There is no picture at all.
+        """
+        done = 0
+        for reading in self._readings:
+            for more in reading.read():
+                done += more
+                if progressed is not None:
+                    progressed(done)
+        records = [record for reading in self._readings for record in reading.records]
+        problems = [*self._problems, *(problem for reading in self._readings for problem in reading.problems)]
+        folder = self._dataset.folder
+        if not records and not any(problem.path.suffix.lower() in images.EXTENSIONS for problem in problems):
+            raise _no_pictures(folder, entries_of(folder), problems)
+        problems.sort(key=lambda problem: (problem.path.parent != folder, natural_key(str(problem.path))))
+        return Scan(
+            folder=folder,
+            records=tuple(records),
+            problems=tuple(problems),
+            pictures=self._dataset.pictures,
+            folders=tuple(place for reading in self._readings for place in reading.folders),
+        )
 
 
 def usable(scan: Scan) -> tuple[ImageRecord, ...]:
@@ -130,6 +188,13 @@ def usable(scan: Scan) -> tuple[ImageRecord, ...]:
         UserError: None of the pictures can be used.
     """
     used = tuple(record for record in scan.records if not scan.edits(record.path).excluded)
+    if len(scan.records) == 1 and not used:
+        raise UserError(
+            "The only picture of {folder} is left out.",
+            remedy="Take it back in on the Dataset page.",
+            failure="pictures_damaged",
+            folder=scan.folder,
+        )
     if scan.records and not used:
         raise UserError(
             "All {number} pictures of {folder} are left out.",

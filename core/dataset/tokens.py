@@ -18,6 +18,9 @@ CLIP_MERGES = RESOURCES / "models" / "clip" / "merges.txt.gz"
 CHUNK = 75
 """Tokens of a caption that CLIP reads at once, without start and end."""
 
+PIECES = "tokenizer.model"
+"""The file of a tokenizer of another kind, that of Kolors."""
+
 _SPECIAL = re.compile(r"<\|startoftext\|>|<\|endoftext\|>")
 # The separators 0x1c to 0x1f are blanks for Python only. Letters and digits side by side are parted in `_words`.
 _BLANKS = re.compile(r"[^\S\x1c-\x1f]+")
@@ -41,6 +44,9 @@ class TokenCounter:
     It counts what `transformers.CLIPTokenizer` (of version 5) makes of a text, without start and end. Words are kept,
     so that a caption costs little more than finding its blanks. One counter may serve several threads.
     """
+
+    most: int | None = None
+    """How many tokens are read, where that is no question of the settings."""
 
     def __init__(self, merges: Iterable[str]) -> None:
         """Take merges such as `h air</w>`, the first learned first."""
@@ -153,6 +159,8 @@ def counter_for(tokenizer_folder: Path | None) -> TokenCounter:
             file = tokenizer_folder / name
             if file.is_file():
                 return _counter_of(file)
+        if (tokenizer_folder / PIECES).is_file():
+            return _piece_counter_of(tokenizer_folder / PIECES)
     return _counter_of(CLIP_MERGES)
 
 
@@ -166,3 +174,28 @@ def _counter_of(file: Path) -> TokenCounter:
             remedy="Check that the base model is complete, or copy it again.",
             path=file,
         ) from error
+
+
+class PieceCounter(TokenCounter):
+    """Counts the tokens of Kolors, which reads captions with a sentencepiece model."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the model.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        from core.families.glm_tokens import FRONT, LENGTH, GlmTokenizer
+
+        super().__init__(())
+        self._tokenizer = GlmTokenizer(file)
+        self.most = LENGTH - len(FRONT)
+
+    def count(self, text: str) -> int:
+        """The number of tokens, without those in front."""
+        return len(self._tokenizer.pieces(text))
+
+
+@lru_cache(maxsize=2)
+def _piece_counter_of(file: Path) -> TokenCounter:
+    return PieceCounter(file)

@@ -49,6 +49,12 @@ MODELS = (
         ),
     ),
     Failure(
+        key="model_unsafe",
+        title="The file wants to run a program",
+        why="Old checkpoint files may ask whoever opens them to run anything; Kiln reads them without doing so.",
+        fixes=(CHOOSE_MODEL, DOWNLOAD_MODEL),
+    ),
+    Failure(
         key="model_incomplete",
         title="A part of the base model is missing",
         why="A model folder has several parts, and not all of them were downloaded or copied.",
@@ -171,6 +177,12 @@ NUMBERS = (
         why="The updates were too large for the number format: the learning rate is too high for these pictures, or "
         "half precision is too coarse for this model.",
         fixes=(LOWER_RATE, EXACT, CONTINUE),
+    ),
+    Failure(
+        key="file_overflow",
+        title="The weights do not fit into the file",
+        why="fp16 ends at 65504, and a weight of this LoRA is larger; the state of the run has it in full.",
+        fixes=(Fix("Save in fp32", {"output.precision": "fp32"}), CONTINUE),
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from core.imports.datasets import dataset_arguments, subset_arguments
 from core.imports.draft import Argument, Draft
 from core.imports.ignored import reason_for
+from core.imports.networks import NETWORK_ARGUMENTS
 from core.imports.values import is_empty, is_off
 from core.text import tr
 
@@ -85,7 +86,7 @@ def kohya_ss_arguments(draft: Draft, values: Table) -> list[Argument]:
             draft.leave(argument, tr("0 means here that nothing was given."), is_harmless=True)
         elif name == "LoRA_type" and value == "Standard":
             found.append(Argument(name, "network_module", "networks.lora", words=value))
-        elif reason_for(name) in ("network", "convolutions") and values.get("LoRA_type") == "Standard":
+        elif _is_of_another_network(name) and values.get("LoRA_type") == "Standard":
             draft.leave(argument, tr("It has no effect with this kind of network."), is_harmless=True)
         elif name == "epoch":
             if any(not is_off(values.get(other)) for other in ("max_train_epochs", "max_train_steps")):
@@ -95,6 +96,11 @@ def kohya_ss_arguments(draft: Draft, values: Table) -> list[Argument]:
         else:
             found.append(argument)
     return found
+
+
+def _is_of_another_network(name: str) -> bool:
+    """Whether kohya_ss writes an option for every kind of network, and a plain LoRA does not have it."""
+    return name in (*NETWORK_ARGUMENTS, "LyCORIS_preset") or reason_for(name) in ("network", "one_conv_rank")
 
 
 def lora_easy_arguments(draft: Draft, values: Table) -> list[Argument]:

@@ -23,8 +23,8 @@ Reason = Literal[
     "own_vae",
     "one_text_encoder",
     "network",
-    "convolutions",
-    "one_rank",
+    "one_conv_rank",
+    "bring_back",
     "lora_only",
     "merge",
     "captions",
@@ -85,11 +85,11 @@ def sentence(reason: Reason) -> str:
         "log": tr("Kiln keeps the log of a run in the folder of that run."),
         "accelerate": tr("Several cards and machines are set up with the launcher of accelerate."),
         "family": tr("Kiln reads the kind of a base model from its files."),
-        "own_vae": tr("Kiln uses the VAE of the base model."),
+        "own_vae": tr("Kiln uses the VAE as it is, without this option."),
         "one_text_encoder": tr("The models that Kiln trains for have one text encoder and no such part."),
         "network": tr("It belongs to a kind of network that Kiln does not train."),
-        "convolutions": tr("Kiln trains no convolutions but those of 1 by 1."),
-        "one_rank": tr("Kiln gives every part of the network the same rank and alpha."),
+        "one_conv_rank": tr("Kiln gives all 3x3 convolutions the same rank and alpha."),
+        "bring_back": tr("Kiln has no rule that brings layers back that another one left out."),
         "lora_only": tr("It belongs to the training of whole models, and Kiln trains LoRAs."),
         "merge": tr("Kiln trains on the base model as it is, without other LoRAs in it."),
         "captions": tr("Kiln reads captions without this rule."),
@@ -117,8 +117,8 @@ def _all(groups: Mapping[Reason, str]) -> dict[str, Reason]:
 IGNORED: Mapping[str, Reason] = _all(
     {
         "attention": """
-            xformers sdpa mem_eff_attn torch_compile dynamo_backend enable_autocast_cache layer_offload_fraction
-            enable_activation_offloading compile
+            xformers sdpa mem_eff_attn dynamo_backend enable_autocast_cache layer_offload_fraction
+            enable_activation_offloading
         """,
         "cache": """
             cache_latents cache_latents_to_disk cache_text_encoder_outputs cache_text_encoder_outputs_to_disk
@@ -131,7 +131,7 @@ IGNORED: Mapping[str, Reason] = _all(
             no_token_padding temp_device
         """,
         "precision": """
-            full_fp16 full_bf16 fp8_base fp8_base_unet fused_backward_pass blocks_to_swap lora_weight_dtype
+            full_fp16 full_bf16 fused_backward_pass blocks_to_swap lora_weight_dtype
             fallback_train_dtype weight_dtype cpu_offload_checkpointing loss_scaler learning_rate_scaler
             force_circular_padding
         """,
@@ -158,7 +158,6 @@ IGNORED: Mapping[str, Reason] = _all(
             fp16_master_weights_and_gradients
         """,
         "family": "v2 sdxl flux1_checkbox sd3_checkbox model_list",
-        "own_vae": "vae",
         "one_text_encoder": """
             learning_rate_te learning_rate_te1 text_encoder_2 text_encoder_3 text_encoder_4 text_encoder_2_layer_skip
             text_encoder_3_layer_skip text_encoder_4_layer_skip prior effnet_encoder decoder decoder_text_encoder
@@ -166,15 +165,14 @@ IGNORED: Mapping[str, Reason] = _all(
             clip_l_dropout_rate clip_g_dropout_rate t5_dropout_rate train_t5xxl
         """,
         "network": """
-            algo lycoris_algo factor lokr_factor unit dylora_unit train_norm use_tucker use_cp use_scalar
-            rank_dropout_scale decompose_both full_matrix dora_wd wd_on_output bypass_mode constrain constraint
-            rescaled block_size preset LyCORIS_preset train_on_input lora_decompose lora_decompose_norm_epsilon
-            lora_decompose_output_axis oft_block_size oft_coft coft_eps oft_block_share loraplus_lr_ratio
-            loraplus_unet_lr_ratio loraplus_text_encoder_lr_ratio split_qkv ggpo_sigma ggpo_beta lora_layers
-            lora_layer_preset layer_filter layer_filter_preset layer_filter_regex
+            unit dylora_unit train_norm use_tucker use_cp use_conv_cp disable_conv_cp use_scalar rank_dropout_scale
+            decompose_both full_matrix unbalanced_factorization bypass_mode constrain constraint rescaled block_size
+            train_on_input lora_decompose_norm_epsilon oft_block_size oft_coft coft_eps oft_block_share
+            loraplus_lr_ratio loraplus_unet_lr_ratio loraplus_text_encoder_lr_ratio split_qkv ggpo_sigma ggpo_beta
+            lora_layers lora_layer_preset layer_filter_preset dim_from_weights
         """,
-        "convolutions": "conv_dim conv_alpha conv_alphas conv_block_dims conv_block_alphas",
-        "one_rank": "block_dims block_alphas dim_from_weights",
+        "one_conv_rank": "conv_alphas conv_block_dims conv_block_alphas",
+        "bring_back": "include_patterns",
         "lora_only": """
             train_text_encoder stop_text_encoder_training stop_text_encoder_training_pct block_lr mem_eff_save
             diffusers_path

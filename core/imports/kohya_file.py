@@ -10,6 +10,7 @@ from core.dataset.scan import repeats_of
 from core.files import write_text
 from core.imports.blocks import block_weights
 from core.imports.kohya_writer import Writer
+from core.imports.networks import is_for_lycoris, network_arguments
 from core.imports.pictures import longest_shape, tags_in_prefix
 from core.imports.rates import MOST_EPOCHS
 from core.text import tr
@@ -86,6 +87,8 @@ def _base_model(writer: Writer) -> None:
     writer.put("model_train_type", "sd-lora", "model.family")
     if model.base != Path():
         writer.put("pretrained_model_name_or_path", model.base, "model.base")
+    if model.vae != Path():
+        writer.put("vae", model.vae, "model.vae")
     writer.put("v_parameterization", model.prediction == "v_prediction", "model.prediction")
     writer.put_if_on("zero_terminal_snr", "model.zero_terminal_snr")
     writer.put("clip_skip", model.clip_skip, "model.clip_skip")
@@ -188,7 +191,8 @@ def _with_comma(words: str) -> str:
 
 def _network(writer: Writer) -> None:
     network, rates = writer.config.network, writer.config.optimizer.block_rates
-    writer.put("network_module", "networks.lora")
+    is_lycoris = is_for_lycoris(network)
+    writer.put("network_module", "lycoris.kohya" if is_lycoris else "networks.lora")
     writer.put("network_dim", network.rank, "network.rank")
     writer.put("network_alpha", network.alpha, "network.alpha")
     writer.put_if_on("network_dropout", "network.dropout")
@@ -197,12 +201,13 @@ def _network(writer: Writer) -> None:
     writer.put("network_train_text_encoder_only", not network.train_denoiser, "network.train_denoiser")
     if network.start_from != Path():
         writer.put("network_weights", network.start_from, "network.start_from")
-    arguments = []
+    arguments, said = network_arguments(network)
+    writer.said(*said)
     for name in ("rank_dropout", "module_dropout"):
         writer.said(f"network.{name}")
         if value := getattr(network, name):
             arguments.append(f"{name}={value}")
-    if rates and (weights := block_weights(rates)) is not None:
+    if rates and not is_lycoris and (weights := block_weights(rates)) is not None:
         writer.said("optimizer.block_rates")
         down, middle, up = weights
         arguments += [
@@ -229,6 +234,9 @@ def _run(writer: Writer) -> None:
         writer.put("mixed_precision", _HALF[training.precision], "training.precision")
     if training.vae_precision == "fp32":
         writer.put("no_half_vae", True, "training.vae_precision")
+    if training.base_weights == "int8":
+        writer.put("fp8_base", True, "training.base_weights")
+    writer.put_if_on("torch_compile", "training.compile")
     writer.put("sdpa", True)
     writer.put("seed", training.seed, "training.seed")
     validation = writer.config.validation

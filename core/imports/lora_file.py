@@ -31,6 +31,10 @@ _OF_SUBSETS = (
     "token_warmup_step",
 )
 
+_NARROW = (".lora_down.weight", ".hada_w1_b", ".lokr_w2_b")
+"""Ends of the names of weights whose first side is the rank: of a LoRA, a LoHa and a LoKr."""
+_WHOLE = (".lokr_w1", ".lokr_w2")
+
 
 def lora_file_arguments(
     draft: Draft, metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
@@ -98,14 +102,24 @@ def _datasets(argument: Argument) -> list[Argument]:
 
 
 def _of_weights(shapes: Mapping[str, tuple[int, ...]]) -> list[Argument]:
-    """Rank and trained parts, which hold whatever the metadata says."""
-    downs = {name: shape for name, shape in shapes.items() if name.endswith(".lora_down.weight") and shape}
-    if not downs:
+    """Kind, ranks and trained parts, which hold whatever the metadata says."""
+    narrow = {name: shape for name, shape in shapes.items() if name.endswith(_NARROW) and shape}
+    modules = {name.partition(".")[0] for name in shapes if name.endswith((*_NARROW, *_WHOLE))}
+    if not modules:
         return []
-    name, shape = next(iter(downs.items()))
-    found = [Argument(name, "network_dim", shape[0])]
-    has_text_encoder = any(name.startswith("lora_te") for name in downs)
-    has_denoiser = any(name.startswith("lora_unet") for name in downs)
+    found: list[Argument] = []
+    if other := next((name for name in shapes if name.endswith((*_NARROW[1:], *_WHOLE))), None):
+        found.append(Argument(other, "algo", "loha" if ".hada_" in other else "lokr"))
+    wide = {name: shape for name, shape in narrow.items() if len(shape) == 4 and shape[-1] > 1}
+    usual = {name: shape for name, shape in narrow.items() if name not in wide}
+    for option, those in (("network_dim", usual), ("conv_dim", wide)):
+        if those:
+            name, shape = next(iter(those.items()))
+            found.append(Argument(name, option, shape[0]))
+    if lengths := next((name for name in shapes if name.endswith(".dora_scale")), None):
+        found.append(Argument(lengths, "dora_wd", True))
+    has_text_encoder = any(name.startswith("lora_te") for name in modules)
+    has_denoiser = any(name.startswith("lora_unet") for name in modules)
     if has_denoiser or has_text_encoder:
         found.append(Argument("lora_te*", "network_train_unet_only", not has_text_encoder))
         found.append(Argument("lora_unet*", "network_train_text_encoder_only", not has_denoiser))

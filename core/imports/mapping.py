@@ -8,10 +8,11 @@ from pathlib import Path
 
 from core.config import field_specs
 from core.imports.draft import Argument, Arguments, Draft
+from core.imports.networks import map_network
 from core.imports.pictures import map_pictures
 from core.imports.previews import map_previews
 from core.imports.rates import map_rates
-from core.imports.values import UnfitError, flag, number, options, shown, text, whole
+from core.imports.values import UnfitError, flag, is_off, number, options, shown, text, whole
 from core.text import tr
 
 Convert = Callable[[object], object]
@@ -50,6 +51,7 @@ RENAMED: Mapping[str, tuple[str, Convert]] = {
     "save_last_n_epochs": ("output.keep_last", whole),
     "save_last_n_epochs_state": ("output.epoch_states", whole),
     "training_comment": ("output.comment", text),
+    "torch_compile": ("training.compile", flag),
 }
 """Options that have one of Kiln's for themselves; the others are handled in groups."""
 
@@ -58,10 +60,15 @@ KOHYA_DEFAULTS: Mapping[str, object] = {
     "zero_terminal_snr": False,
     "v_parameterization": False,
     "max_token_length": 75,
+    "network_module": "networks.lora",
     "network_dim": 4,
     "network_alpha": 1,
     "network_dropout": 0,
     "scale_weight_norms": 0,
+    "dora_wd": False,
+    "rs_lora": False,
+    "fp8_base": False,
+    "torch_compile": False,
     "network_train_unet_only": False,
     "network_train_text_encoder_only": False,
     "train_batch_size": 1,
@@ -126,7 +133,7 @@ def map_arguments(draft: Draft, arguments: Arguments, *, is_complete: bool) -> N
             if name not in arguments:
                 arguments.add(Argument(name, name, value, is_assumed=True))
     _base_model(draft, arguments)
-    _network(draft, arguments)
+    map_network(draft, arguments, is_complete=is_complete)
     map_pictures(draft, arguments, is_complete=is_complete)
     map_rates(draft, arguments, is_complete=is_complete)
     map_previews(draft, arguments)
@@ -177,6 +184,7 @@ def _base_model(draft: Draft, arguments: Arguments) -> None:
         draft.leave(base, tr("It is the name of a model on Hugging Face; download it, then choose its folder."))
     else:
         draft.path(base, "model.base")
+    draft.path(arguments.take("vae"), "model.vae")
     draft.convert(arguments.take("v_parameterization"), "model.prediction", _prediction)
     draft.convert(arguments.take("max_token_length"), "model.max_tokens", _token_length)
     kind = arguments.take("model_train_type")
@@ -219,31 +227,6 @@ def _token_length(value: object) -> int:
     return 225 if whole(value) == 255 else whole(value)
 
 
-def _network(draft: Draft, arguments: Arguments) -> None:
-    module = arguments.take("network_module")
-    if module is not None and not draft.was_empty(module):
-        name = str(module.value).rpartition(".")[2].lower()
-        if name == "lora":
-            draft.leave(module, tr("It is the kind of network that Kiln trains."), is_harmless=True)
-        else:
-            draft.leave(module, tr("Kiln trains LoRA networks, not {kind}.", kind=shown(module.original)))
-    dim = arguments.take("network_dim")
-    draft.convert(dim, "network.rank", whole)
-    alpha = arguments.take("network_alpha")
-    if alpha is not None and not draft.was_empty(alpha):
-        try:
-            value = number(alpha.value)
-        except UnfitError as error:
-            draft.leave(alpha, str(error))
-        else:
-            rank = draft.changes.get("network.rank")
-            if value == 0 and isinstance(rank, int):
-                draft.take(alpha, "network.alpha", float(rank), tr("0 stands for the same number as the rank."))
-            else:
-                draft.take(alpha, "network.alpha", value)
-    draft.path(arguments.take("network_weights"), "network.start_from")
-
-
 def _loss(draft: Draft, arguments: Arguments) -> None:
     draft.convert(arguments.take("loss_type"), "loss.kind", _loss_kind)
     draft.convert(arguments.take("timestep_sampling"), "loss.timestep_sampling", _timesteps)
@@ -276,11 +259,24 @@ def _run(draft: Draft, arguments: Arguments) -> None:
     draft.convert(half_vae, "training.vae_precision", lambda value: "fp32" if flag(value) else "auto")
     draft.path(arguments.take("output_dir"), "output.folder")
     draft.convert(arguments.take("output_name"), "output.name", _file_name)
+    _small_base(draft, arguments)
     _curves(draft, arguments)
     _kept_steps(draft, arguments)
     split = arguments.take("validation_split")
     note = tr("Kiln chooses how many pictures are held out.") if split and str(split.value) not in ("0", "0.0") else ""
     draft.convert(split, "validation.pictures", lambda value: -1 if number(value) > 0 else 0, note)
+
+
+def _small_base(draft: Draft, arguments: Arguments) -> None:
+    for name in ("fp8_base", "fp8_base_unet"):
+        argument = arguments.take(name)
+        note = tr("Kiln keeps them in 8 bit whole numbers with a scale for each row.")
+        is_on = argument is not None and not is_off(argument.value)
+        draft.convert(argument, "training.base_weights", _base_weights, note if is_on else "")
+
+
+def _base_weights(value: object) -> str:
+    return "int8" if flag(value) else "full"
 
 
 def _file_name(value: object) -> str:

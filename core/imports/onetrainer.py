@@ -40,6 +40,8 @@ _NAMES: Mapping[str, str] = {
     "train_device": "training.device",
     "lora_rank": "network_dim",
     "lora_alpha": "network_alpha",
+    "vae.model_name": "vae",
+    "compile": "torch_compile",
     "tensorboard": "output.tensorboard",
     "optimizer.weight_decay": "optimizer_args.weight_decay",
     "optimizer.beta1": "optimizer_args.beta1",
@@ -132,9 +134,9 @@ def _translate(draft: Draft, flat: dict[str, object], found: list[Argument]) -> 
     take("text_encoder_layer_skip", "clip_skip", lambda value: number(value) + 1)
     take("min_noising_strength", "min_timestep", lambda value: round(number(value) * 1000))
     take("max_noising_strength", "max_timestep", lambda value: round(number(value) * 1000))
-    lora = flat.pop("lora_type", None)
-    if lora is not None:
-        found.append(Argument("lora_type", "network_module", lora))
+    for name in ("lora_type", "peft_type"):
+        if (kind := flat.pop(name, None)) is not None:
+            found.append(Argument(name, "network_module", kind))
     averaging, decay = flat.pop("ema", None), flat.pop("ema_decay", None)
     if averaging is not None and is_off(averaging):
         found.append(Argument("ema", "optimizer.ema_decay", 0.0, words=averaging))

@@ -13,8 +13,13 @@ from core.dataset.captions import split_tags
 from core.dataset.scan import repeats_of
 from core.dataset.tokens import CHUNK
 from core.lora.file import to_metadata
+from core.lora.network_words import network_values
+from core.models import FamilyName
 from core.training.data import Example
 
+_DIFFUSERS = "https://github.com/huggingface/diffusers"
+_ORIGINAL = "https://github.com/Stability-AI/generative-models"
+"""By whose names the modules of a file are called: those of SDXL by the original ones."""
 _CLASSES: dict[OptimizerName, str] = {
     "adamw": "torch.optim.adamw.AdamW",
     "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
@@ -45,10 +50,33 @@ class Progress:
     now: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFacts:
+    """The base model as it was trained: what its files and the settings together say.
+
+    `hashes` and `vae_hashes` are the old one of web UIs and the SHA-256, where they are known: of single files.
+    """
+
+    family: FamilyName = "sd1"
+    zero_terminal_snr: bool = False
+    hashes: tuple[str, str] | None = None
+    vae_hashes: tuple[str, str] | None = None
+
+
 def lora_metadata(
-    config: TrainConfig, examples: list[Example], progress: Progress, *, v_prediction: bool, precision: str
+    config: TrainConfig,
+    examples: list[Example],
+    progress: Progress,
+    *,
+    v_prediction: bool,
+    precision: str,
+    base: BaseFacts = BaseFacts(),
 ) -> dict[str, str]:
-    """The metadata of a LoRA for Stable Diffusion 1.x, all values as strings.
+    """The metadata of a LoRA file, all values as strings.
+
+    A1111 takes a file for one of SDXL when `ss_base_model_version` begins with `sdxl_`, of SD 2 when `ss_v2` is True,
+    and of SD 1 in all other cases. There is no word for Kolors in any program: its own name is told, and A1111, which
+    cannot draw with Kolors anyway, shows the file among those of SD 1.
 
     Args:
         config: The settings of the run.
@@ -57,6 +85,7 @@ def lora_metadata(
         progress: How far the training had come.
         v_prediction: Whether the base model predicts velocity instead of noise.
         precision: The number format of the computation in accelerate's words: no, fp16 or bf16.
+        base: What else is known of the base model.
     """
     training, dataset, network, optimizer = config.training, config.dataset, config.network, config.optimizer
     learned = [example for example in examples if not example.record.is_regularization]
@@ -68,12 +97,8 @@ def lora_metadata(
     side = f"({dataset.resolution}, {dataset.resolution})"
     values: dict[str, object] = {
         "ss_output_name": config.output.name,
-        "ss_base_model_version": "sd_v1",
-        "ss_sd_model_name": config.model.base.name,
-        "ss_v2": False,
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": network.rank,
-        "ss_network_alpha": network.alpha,
+        **_base(config, base, v_prediction=v_prediction),
+        **network_values(network),
         "ss_network_dropout": network.dropout or None,
         "ss_scale_weight_norms": network.max_norm or None,
         "ss_learning_rate": optimizer.learning_rate,
@@ -96,9 +121,7 @@ def lora_metadata(
         "ss_gradient_checkpointing": training.gradient_checkpointing,
         "ss_mixed_precision": precision,
         "ss_seed": training.seed,
-        "ss_clip_skip": config.model.clip_skip,
-        "ss_max_token_length": config.model.max_tokens if config.model.max_tokens > CHUNK else None,
-        "ss_zero_terminal_snr": config.model.zero_terminal_snr,
+        "ss_zero_terminal_snr": base.zero_terminal_snr or config.model.zero_terminal_snr,
         "ss_resolution": side,
         "ss_enable_bucket": dataset.fit == "buckets",
         "ss_bucket_info": {
@@ -125,15 +148,16 @@ def lora_metadata(
         "ss_training_started_at": progress.started_at,
         "ss_training_finished_at": progress.now,
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "stable-diffusion-v1/lora",
-        "modelspec.implementation": "https://github.com/huggingface/diffusers",
+        "modelspec.architecture": f"{_architecture(base.family, v_prediction=v_prediction)}/lora",
+        "modelspec.implementation": _ORIGINAL if base.family == "sdxl" else _DIFFUSERS,
         "modelspec.title": config.output.name,
         "modelspec.resolution": f"{dataset.resolution}x{dataset.resolution}",
         "modelspec.date": datetime.fromtimestamp(progress.now, timezone.utc).isoformat(timespec="seconds"),
         "modelspec.prediction_type": "v" if v_prediction else "epsilon",
-        "modelspec.encoder_layer": config.model.clip_skip,
         "kiln.version": __version__,
     }
+    if base.family != "kolors":
+        values["modelspec.encoder_layer"] = config.model.clip_skip
     if dataset.trigger_word:
         values["modelspec.trigger_phrase"] = dataset.trigger_word
     if dataset.tag_warmup_steps:
@@ -141,10 +165,40 @@ def lora_metadata(
             "ss_token_warmup_min": dataset.tag_warmup_min,
             "ss_token_warmup_step": dataset.tag_warmup_steps,
         }
-    chances = {"rank_dropout": network.rank_dropout, "module_dropout": network.module_dropout}
-    if any(chances.values()):
-        values["ss_network_args"] = {name: str(chance) for name, chance in chances.items() if chance}
     return to_metadata(values)
+
+
+def _base(config: TrainConfig, base: BaseFacts, *, v_prediction: bool) -> dict[str, object]:
+    """The base model and its VAE."""
+    model, has_clip = config.model, base.family != "kolors"
+    values: dict[str, object] = {
+        "ss_base_model_version": _version(base.family, v_prediction=v_prediction),
+        "ss_sd_model_name": model.base.name,
+        "ss_v2": base.family == "sd2",
+        "ss_clip_skip": model.clip_skip if has_clip else None,
+        "ss_max_token_length": model.max_tokens if has_clip and model.max_tokens > CHUNK else None,
+    }
+    if base.hashes:
+        values["ss_sd_model_hash"], values["ss_new_sd_model_hash"] = base.hashes
+    if model.vae != Path():
+        values["ss_vae_name"] = model.vae.name
+    if base.vae_hashes:
+        values["ss_vae_hash"], values["ss_new_vae_hash"] = base.vae_hashes
+    return values
+
+
+def _version(family: FamilyName, *, v_prediction: bool) -> str:
+    """As kohya's scripts say it; of Kolors, which they do not have, its name."""
+    if family in ("sdxl", "kolors"):
+        return "sdxl_base_v1-0" if family == "sdxl" else "kolors_v1"
+    return ("sd_v2" if family == "sd2" else "sd_v1") + ("_v" if v_prediction else "")
+
+
+def _architecture(family: FamilyName, *, v_prediction: bool) -> str:
+    """As the model spec says it."""
+    if family == "sd2":
+        return "stable-diffusion-v2-768-v" if v_prediction else "stable-diffusion-v2-512"
+    return {"sd1": "stable-diffusion-v1", "sdxl": "stable-diffusion-xl-v1-base", "kolors": "kolors"}[family]
 
 
 def _loss(config: TrainConfig) -> dict[str, object]:

@@ -92,7 +92,10 @@ class Averaging:
         if not self._averages:
             return
         self._updates = int(state.get("updates", 0))
-        _copy(state.get("averages", self._weights), self._averages)
+        averages = state.get("averages", self._weights)
+        # Anew, in the shapes that the weights have by now: a state may have brought another form of a magnitude.
+        self._averages = [torch.empty_like(weight, requires_grad=False) for weight in self._weights]
+        _copy(averages, self._averages)
 
 
 def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:

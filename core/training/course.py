@@ -217,6 +217,7 @@ class Course:
         yield from self.keeper.lora(lora_path(self.config), step, epoch)
         if not stopped:
             yield from self.previews.draw(step)
+        yield from self.keeper.card(step)
         if self.trainer.accelerator.is_main_process:
             best = propose(self.story.curve, self.keeper.saved_epochs(epoch, step))
             if best is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core.cache import DiskCache, content_hash, key_of
+from core.checkpoints.content import content_key
+from core.checkpoints.parts import PartSource, part_of, tokenizer_folder
+from core.checkpoints.sources import part_names
 from core.config.model import DatasetConfig
 from core.dataset.fitting import FitPlan
 from core.dataset.images import load_image
 from core.dataset.tokens import CHUNK
 from core.errors import UserError, explain
-from core.events import Event, Notice, StageProgress
-from core.models import weight_file
+from core.events import Event, Notice, StageProgress, StageStarted
+from core.families.texts import EncodesMany
+from core.models import BaseModel
 from core.text import tr
 from core.training.masks import content_mask, picture_mask
 from core.training.pixels import Colours, pixels_of
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 LATENT_PX = 8
 """Pixels of a picture along one side of a latent pixel."""
+_MOST_KEPT_BYTES = 1 << 30
+"""Of captions in main memory; a thousandth of a second reads one more from the disk."""
 
 
 class Latents:
@@ -104,23 +111,30 @@ class Latents:
         return mask if content is None else mask * content
 
     def encode(
-        self, examples: Sequence[Example], base: Path, family: Family, parts: Parts, device: torch.device
+        self,
+        examples: Sequence[Example],
+        base: BaseModel,
+        family: Family,
+        parts: Parts,
+        device: torch.device,
+        vae: Path = Path(),
     ) -> Generator[Event, None, list[Example]]:
         """Fill from the cache, and encode what is missing; where showings change, only look whether all can be read.
 
         Args:
             examples: The training set, and what is held out of it.
-            base: The base model's folder; its VAE is part of the cache key.
+            base: The base model; its VAE is part of the cache key.
             family: Knows how to encode.
             parts: Hold the VAE, already on `device`.
             device: Where to encode.
+            vae: Another VAE than the base model's own, if that is used.
 
         Returns:
             The examples that could be read, in order. The others were told by name.
         """
         cache = DiskCache()
         self._encoder = _Encoder(family, parts, device)
-        vae = "" if self.are_live else _vae_key(base, parts)
+        vae_key = "" if self.are_live else _vae_key(part_of(base, "vae", vae), parts)
         started = time.monotonic()
         usable: list[Example] = []
         for done, example in enumerate(examples, start=1):
@@ -128,7 +142,7 @@ class Latents:
                 if self.are_live:
                     load_image(example.record)
                 else:
-                    yield from self._encode_one(example, cache, (family.name, vae))
+                    yield from self._encode_one(example, cache, (family.name, vae_key))
                 self._keep_masks(example)
                 usable.append(example)
             except (UserError, OSError) as error:
@@ -191,61 +205,132 @@ def placed(example: Example, shown: Shown) -> Example:
 
 
 class Embeddings:
-    """What the frozen text encoder says about each caption, on the CPU."""
+    """What the frozen text encoder says about each caption, on the CPU; of very many captions partly on the disk."""
 
     def __init__(self) -> None:
+        """Nothing yet; `encode` fills it."""
+        self._cache = DiskCache()
         self._tensors: dict[str, dict[str, Tensor]] = {}
+        self._on_disk: dict[str, str] = {}
+        self._num_bytes = 0
+        self._unpacked: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
     def encode(
         self,
         captions: Sequence[str],
-        base: Path,
+        base: BaseModel,
         family: Family,
         parts: Parts,
         dtype: torch.dtype,
     ) -> Iterator[Event]:
-        """Fill from the cache, and encode what is missing, each distinct caption once."""
-        cache = DiskCache()
-        text_encoder = _model_hash(base, "text_encoder")
-        tokenizer = key_of(*(content_hash(file) for file in sorted((base / "tokenizer").iterdir()) if file.is_file()))
+        """Fill from the cache, and encode what is missing, each distinct caption once.
+
+        A text encoder that is in memory only meanwhile reads them all together.
+        """
+        if isinstance(family, EncodesMany):
+            yield from self._encode_many(captions, family, parts)
+            return
+        text_encoder, tokenizer = _text_keys(base)
         # An entry of 75 tokens has the key that it had when there was no other length.
         reading = (parts.clip_skip,) if parts.max_tokens == CHUNK else (parts.clip_skip, parts.max_tokens)
         for caption in dict.fromkeys(captions):
             key = key_of("text", family.name, text_encoder, tokenizer, *reading, dtype, caption)
-            entry = cache.get(key)
+            entry = self._cache.get(key)
             if entry is None:
                 with torch.no_grad():
                     embedded = family.encode_captions(parts, [caption])
                 entry = {name: tensor[0].cpu() for name, tensor in embedded.items()}
-                yield from _keep(cache, key, entry)
+                yield from _keep(self._cache, key, entry)
             self._tensors[caption] = entry
 
+    def _encode_many(self, captions: Sequence[str], family: EncodesMany, parts: Parts) -> Iterator[Event]:
+        yield StageStarted(stage="cache")
+        self._unpacked = family.unpacked
+        texts = family.texts_key(parts)
+        keys = {caption: key_of("texts", texts, caption) for caption in captions}
+        missing = []
+        for caption, key in keys.items():
+            if (entry := self._cache.get(key)) is None:
+                missing.append(caption)
+            else:
+                self._take(caption, key, entry, is_on_disk=True)
+        if not missing:
+            return
+        yield Notice(
+            message=tr(
+                "The text encoder reads {number} captions and prompts, once for this run and later ones.",
+                number=len(missing),
+            )
+        )
+        yield StageStarted(stage="cache", total=len(missing))
+        started = time.monotonic()
+        with contextlib.closing(family.encode_many(parts, missing)) as encoding:
+            for part in encoding:
+                for caption, entry in part.entries.items():
+                    is_on_disk = yield from _keep(self._cache, keys[caption], entry)
+                    self._take(caption, keys[caption], entry, is_on_disk=is_on_disk)
+                yield StageProgress(
+                    stage="cache",
+                    done=int(part.share * len(missing)),
+                    total=len(missing),
+                    elapsed_s=time.monotonic() - started,
+                )
+
+    def _take(self, caption: str, key: str, entry: dict[str, Tensor], *, is_on_disk: bool) -> None:
+        """Keep an entry in memory, or where it is once there are many."""
+        size = sum(tensor.nbytes for tensor in entry.values())
+        if is_on_disk and self._num_bytes + size > _MOST_KEPT_BYTES:
+            self._on_disk[caption] = key
+            return
+        self._num_bytes += size
+        self._tensors[caption] = entry
+
     def get(self, captions: Sequence[str], device: torch.device) -> dict[str, Tensor]:
-        """The embeddings of a batch, stacked on the device."""
-        entries = [self._tensors[caption] for caption in captions]
+        """The embeddings of a batch, stacked on the device.
+
+        Raises:
+            UserError: The cache was emptied meanwhile.
+        """
+        entries = [self._unpacked(self._entry(caption)) for caption in captions]
         return {name: torch.stack([entry[name] for entry in entries]).to(device) for name in entries[0]}
 
+    def _entry(self, caption: str) -> dict[str, Tensor]:
+        if (key := self._on_disk.get(caption)) is None:
+            return self._tensors[caption]
+        if (entry := self._cache.get(key)) is None:
+            raise UserError(
+                "The cache in {folder} was emptied while the training needed it.",
+                remedy="Continue the run from its last state; what is missing is prepared again.",
+                folder=self._cache.folder,
+            )
+        return entry
 
-def _model_hash(base: Path, part: str) -> str:
-    """A hash of one part of a base model: its weights and its configuration."""
-    return key_of(content_hash(weight_file(base, part)), content_hash(base / part / "config.json"))
+
+def _text_keys(base: BaseModel) -> tuple[str, str]:
+    """Hashes of the text encoders, and of the tokenizers: with one of each, what it was when no family had two."""
+    names = [part for part in part_names(base.family) if part.startswith("text_encoder")]
+    encoders = [content_key(part_of(base, name)) for name in names]
+    files = [sorted(tokenizer_folder(base, number).iterdir()) for number in range(1, len(names) + 1)]
+    tokenizers = [key_of(*(content_hash(file) for file in folder if file.is_file())) for folder in files]
+    return "/".join(encoders), "/".join(tokenizers)
 
 
-def _vae_key(base: Path, parts: Parts) -> str:
+def _vae_key(source: PartSource, parts: Parts) -> str:
     """A hash of the VAE, and of how it computes where that changes what it gives."""
     vae: Any = parts.vae
     ways = [str(vae.dtype)] * (vae.dtype != torch.float32) + ["tiled"] * bool(getattr(vae, "use_tiling", False))
-    return "/".join([_model_hash(base, "vae"), *ways])
+    return "/".join([content_key(source), *ways])
 
 
 _told_about_cache = False
 
 
-def _keep(cache: DiskCache, key: str, entry: dict[str, Tensor]) -> Iterator[Event]:
-    """Write an entry; a cache that cannot be written costs time in the next run, and is told once."""
+def _keep(cache: DiskCache, key: str, entry: dict[str, Tensor]) -> Generator[Event, None, bool]:
+    """Write an entry; whether that worked. One that cannot be written costs time in the next run, and is told once."""
     global _told_about_cache
     try:
         cache.put(key, entry)
+        return True
     except OSError as error:
         if not _told_about_cache:
             _told_about_cache = True
@@ -258,3 +343,4 @@ def _keep(cache: DiskCache, key: str, entry: dict[str, Tensor]) -> Iterator[Even
                     reason=reason.message if isinstance(reason, UserError) else str(error),
                 ),
             )
+        return False

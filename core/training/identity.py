@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cache import content_hash, key_of
+from core.cache import content_hash, key_of, sampled_hash
+from core.checkpoints.folders import FOLDERS
+from core.checkpoints.parts import PartSource, part_of
+from core.checkpoints.sources import part_names
 from core.errors import UserError
 from core.events import Event, Notice
-from core.models import weight_file
+from core.models import BaseModel
 from core.text import tr
 
 if TYPE_CHECKING:
     from core.training.data import Example
 
-_PARTS = ("unet", "text_encoder", "vae")
-_BLOCK_BYTES = 1 << 16
-_NUM_BLOCKS = 128
 _MOST_NAMES = 8
 
 
-def base_identity(base: Path) -> dict[str, str]:
+def base_identity(base: BaseModel, vae: Path = Path()) -> dict[str, str]:
     """A hash of each part of a base model: of its configuration, and of its weights' header and many places in them.
 
     Another model differs everywhere, so a few megabytes tell it from this one in a blink, where all of it takes
-    seconds.
+    seconds. A single file is one part. What the model is said to answer is no part of it: the settings have that.
+
+    Args:
+        base: The base model.
+        vae: Another VAE than its own: a file or a folder; `Path()` for its own.
 
     Raises:
         UserError: A part is missing.
         OSError: A file cannot be read.
     """
-    if base.is_file():
-        return {"checkpoint": _sampled_hash(base)}
-    found = {
-        part: key_of(_sampled_hash(weight_file(base, part)), content_hash(base / part / "config.json"))
-        for part in _PARTS
-    }
-    found["scheduler"] = content_hash(base / "scheduler" / "scheduler_config.json")
+    if base.path.is_dir():
+        parts = [part for part in part_names(base.family) if part != "vae" or vae == Path()]
+        found = {FOLDERS[part]: _identity(part_of(base, part)) for part in parts}
+        found["scheduler"] = content_hash(base.path / "scheduler" / "scheduler_config.json")
+    else:
+        found = {"checkpoint": sampled_hash(base.path)}
+    if vae != Path():
+        found["vae"] = _identity(part_of(base, "vae", vae))
     return found
+
+
+def _identity(source: PartSource) -> str:
+    configs = [content_hash(source.config_file)] if source.config_file else []
+    return key_of(*(sampled_hash(file) for file in source.files), *configs)
 
 
 def refuse_another_base(before: Mapping[str, str], now: Mapping[str, str], path: Path) -> None:
@@ -140,15 +149,3 @@ def _pictures_new(number: int, names: str) -> str:
 
 def _pictures_gone(number: int, names: str) -> str:
     return tr("{number} pictures are missing since this run was stopped: {names}", number=number, names=names)
-
-
-def _sampled_hash(path: Path) -> str:
-    """A hash of a file's size, its beginning and places all over it."""
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=20)
-    with path.open("rb") as file:
-        digest.update(file.read(_BLOCK_BYTES * 8))
-        for number in range(_NUM_BLOCKS):
-            file.seek(max(0, size - _BLOCK_BYTES) * number // (_NUM_BLOCKS - 1))
-            digest.update(file.read(_BLOCK_BYTES))
-    return digest.hexdigest()

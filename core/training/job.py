@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config import TrainConfig, with_values
-from core.config.rules import refuse_contradictions
+from core.config.rules import Facts, refuse_contradictions
 from core.control import Control
 from core.dataset.edits import load_dataset, save_dataset
 from core.dataset.records import Scan
 from core.dataset.scan import scan_job, usable
 from core.errors import UserError
-from core.events import Event, StageStarted
+from core.events import Event, Notice, StageStarted
 from core.files import remove_left_overs
 from core.jobs import failure
 from core.locks import only_run
 from core.models import BaseModel, describe_base
 from core.processes import is_main_process
 from core.run_folder import RunFolder, lora_files, state_files
+from core.text import tr
 
 if TYPE_CHECKING:
     from core.jobs import TrainJob
@@ -43,6 +44,7 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
     refuse_contradictions(config)
     yield StageStarted(stage="scan")
     base = describe_base(config.model.base)
+    refuse_contradictions(config, Facts(family=base.family))
     dataset = config.dataset
     scan = scan_job(dataset.folder, dataset.edits, caption_extension=dataset.caption_extension)
     usable(scan)
@@ -122,8 +124,13 @@ def _with_own_edits(job: TrainJob, run: RunFolder) -> TrainJob:
 def _events(job: TrainJob, run: RunFolder, control: Control, base: BaseModel, scan: Scan) -> Iterator[Event]:
     yield StageStarted(stage="load")
     # Imports torch and diffusers: seconds, in which the window already says what is going on.
+    from core.families.base import family
     from core.training.session import Session
 
+    config = job.config
+    if config.network.train_text_encoder and not family(base.family).text_encoder_targets:
+        config = with_values(config, {"network.train_text_encoder": False})
+        yield Notice(message=tr("The text encoder of Kolors is not trained; the LoRA changes the denoiser alone."))
     yield from Session(
-        config=job.config, run=run, control=control, resume=job.resume, from_step=job.from_step, base=base, scan=scan
+        config=config, run=run, control=control, resume=job.resume, from_step=job.from_step, base=base, scan=scan
     ).events()

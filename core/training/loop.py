@@ -22,6 +22,7 @@ from core.training.noise import draw_noise, draw_timesteps, perturbed, timestep_
 from core.training.objective import NoiseSchedule, counted_errors, per_sample_loss, timestep_weights
 from core.training.optimizers import set_rates
 from core.training.schedules import rate_factor
+from core.training.sizes import sizes_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -116,7 +117,7 @@ class Trainer:
         finally:
             self.optimizer.zero_grad()
         self._averaging.update()
-        lora_norm = float(added_norms(self.network.pairs).norm())
+        lora_norm = float(added_norms(self.network.modules).norm())
         return StepResult(loss=loss, learning_rate=rate, grad_norm=grad_norm, lora_norm=lora_norm, stop=stop)
 
     @contextlib.contextmanager
@@ -194,7 +195,7 @@ class Trainer:
         noisy_latents = schedule.add_noise(batch.latents, batch.seen_noise, batch.timesteps)
         target = schedule.target(batch.latents, batch.noise, batch.timesteps)
         with self.accelerator.autocast():
-            conditioning = self._conditioning([item.caption for item in batch.shown])
+            conditioning = self._conditioning(examples, batch.shown)
             prediction = self.family.predict(self.parts, noisy_latents, batch.timesteps, conditioning)
         masks = self.latents.masks(examples, batch.shown, (target.shape[-1], target.shape[-2]))
         counted = counted_errors(loss_config, schedule.alphas_cumprod, batch.timesteps)
@@ -203,12 +204,18 @@ class Trainer:
         own = [examples[item.example].weight for item in batch.shown]
         return losses * weights * torch.tensor(own).to(target.device)
 
-    def _conditioning(self, captions: list[str]) -> Conditioning:
-        if self.embeddings is not None:
-            return self.embeddings.get(captions, self.accelerator.device)
+    def _conditioning(self, examples: Sequence[Example], shown: Sequence[Shown]) -> Conditioning:
+        """What the denoiser is told about showings: their captions, and how they came to their size."""
+        device = self.accelerator.device
+        captions = [item.caption for item in shown]
         # A frozen text encoder may stay in main memory, where the card is too small for both.
-        encoded = self.family.encode_captions(self.parts, captions)
-        return {name: tensor.to(self.accelerator.device) for name, tensor in encoded.items()}
+        of_captions = (
+            self.family.encode_captions(self.parts, captions)
+            if self.embeddings is None
+            else self.embeddings.get(captions, device)
+        )
+        of_sizes = self.family.describe_sizes([sizes_of(examples[item.example], item) for item in shown])
+        return {name: tensor.to(device) for name, tensor in {**of_captions, **of_sizes}.items()}
 
     def _backward(self, loss: Tensor) -> None:
         scaler = self.accelerator.scaler
@@ -258,7 +265,7 @@ class Trainer:
         if is_left_out:
             return mean, None
         if self.config.network.max_norm:
-            limit_norms(self.network.pairs, self.config.network.max_norm)
+            limit_norms(self.network.modules, self.config.network.max_norm)
         return mean, length
 
 

@@ -13,6 +13,9 @@ from core.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_TIMESTEPS = 1000
+"""That the limits in the settings are of; nearly all base models have so many."""
+
 
 def draw_noise(latents: Tensor, config: LossConfig, generator: torch.Generator) -> Tensor:
     """Gaussian noise shaped like the latents [B, C, h, w], with what the settings add to it.
@@ -69,17 +72,18 @@ def perturbed(noise: Tensor, config: LossConfig, generator: torch.Generator) -> 
 
 
 def timestep_range(config: LossConfig, num_timesteps: int) -> range:
-    """The timesteps that are learned.
+    """The timesteps that are learned: the settings count them as if there were 1000, whatever the base model has.
 
     Raises:
         UserError: There are none.
     """
-    found = range(config.min_timestep, min(config.max_timestep, num_timesteps))
+    first, end = (limit * num_timesteps // _TIMESTEPS for limit in (config.min_timestep, config.max_timestep))
+    found = range(first, min(end, num_timesteps))
     if not found:
         raise UserError(
             "No timestep is left to learn: the first is {first}, and they end before {last}.",
             remedy="Set the first timestep below the last one; 0 and 1000 are usual.",
-            first=config.min_timestep,
+            first=first,
             last=found.stop,
         )
     return found

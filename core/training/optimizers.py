@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import importlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from core.config.model import OptimizerConfig
 from core.errors import UserError
+from core.lora.kinds_file import MAGNITUDE
+from core.lora.selection import longest_prefix
 from core.training.optimizer_arguments import parsed_arguments
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def make_optimizer(network: Network, config: OptimizerConfig, device: torch.devi
     a state is taken over.
 
     Args:
-        network: The pairs to train. Pairs of a rate of 0 are frozen.
+        network: The modules to train. Modules of a rate of 0 are frozen.
         config: Which optimizer, rates and coefficients.
         device: Where the weights are; AdamW updates all of them in one kernel where there is such.
 
@@ -129,11 +131,14 @@ def _options(config: OptimizerConfig, device: torch.device) -> dict[str, Any]:
 def _groups(network: Network, config: OptimizerConfig) -> list[Group]:
     """One group for each part and factor, those at the full rate first.
 
+    The lengths of a weight decomposition are a group of their own, without weight decay: they are lengths of the base
+    model's weights, and decay would shrink the model itself.
+
     Raises:
         UserError: A block rate cannot be read or fits nothing, or nothing is left to train.
     """
     factors = block_factors(config.block_rates)
-    paths = [pair.path for pair in network.denoiser_pairs]
+    paths = [module.path for module in network.denoiser_modules]
     strange = [prefix for prefix in factors if not any(longest_prefix(path, [prefix]) for path in paths)]
     if strange and paths:
         raise UserError(
@@ -141,25 +146,28 @@ def _groups(network: Network, config: OptimizerConfig) -> list[Group]:
             remedy="Names are those of diffusers, for example down_blocks.1, mid_block or up_blocks.2.attentions.1.",
             prefix=", ".join(strange),
         )
-    found: dict[tuple[str, float], Group] = {}
-    for part, pairs, rate in (
-        ("denoiser", network.denoiser_pairs, config.learning_rate),
-        ("text_encoder", network.text_encoder_pairs, config.text_encoder_learning_rate),
+    found: dict[tuple[str, float, bool], Group] = {}
+    for part, modules, rate in (
+        ("denoiser", network.denoiser_modules, config.learning_rate),
+        ("text_encoder", network.text_encoder_modules, config.text_encoder_learning_rate),
     ):
-        for pair in pairs:
-            prefix = longest_prefix(pair.path, factors) if part == "denoiser" else None
+        for module in modules:
+            prefix = longest_prefix(module.path, factors) if part == "denoiser" else None
             factor = 1.0 if prefix is None else factors[prefix]
-            if not factor * rate:
-                pair.down.requires_grad_(False)
-                pair.up.requires_grad_(False)
-                continue
             base = _base_rate(rate, config) * factor
-            group = found.setdefault(
-                (part, factor),
-                {"params": [], "names": [], "lr": base, "base_rate": base, "kind": config.name, "part": part},
-            )
-            group["params"] += [pair.down, pair.up]
-            group["names"] += [f"{pair.name}.lora_down.weight", f"{pair.name}.lora_up.weight"]
+            for suffix, weight in module.weights().items():
+                if not factor * rate:
+                    weight.requires_grad_(False)
+                    continue
+                is_length = suffix == MAGNITUDE
+                group = found.setdefault(
+                    (part, factor, is_length),
+                    {"params": [], "names": [], "lr": base, "base_rate": base, "kind": config.name, "part": part},
+                )
+                if is_length:
+                    group["weight_decay"] = 0.0
+                group["params"].append(weight)
+                group["names"].append(f"{module.name}.{suffix}")
     if not found:
         raise UserError(
             "Nothing would be trained: every learning rate is 0.",
@@ -201,12 +209,6 @@ def block_factors(lines: tuple[str, ...]) -> dict[str, float]:
             )
         found[prefix.strip()] = factor
     return found
-
-
-def longest_prefix(path: str, prefixes: Iterable[str]) -> str | None:
-    """The longest of the prefixes that a module's path begins with, whole names only; None when there is none."""
-    fitting = [prefix for prefix in prefixes if f"{path}.".startswith(f"{prefix}.")]
-    return max(fitting, key=len, default=None)
 
 
 def _scale_groups(optimizer: Optimizer) -> None:

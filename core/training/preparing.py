@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +12,8 @@ import torch
 from core.config.model import TrainConfig
 from core.control import Control
 from core.events import Event, Notice, StageStarted
+from core.models import BaseModel
+from core.sampling import texts_of
 from core.text import tr
 from core.training.captions import captions_vary
 from core.training.data import Example
@@ -39,7 +40,7 @@ class Encoded:
 
 def encode_all(
     examples: list[Example],
-    base: Path,
+    base: BaseModel,
     model_family: Family,
     parts: Parts,
     accelerator: Accelerator,
@@ -50,6 +51,7 @@ def encode_all(
 ) -> Generator[Event, None, Encoded | None]:
     """Fill latents and embeddings, from the cache or anew; None after a stop.
 
+    A text encoder that is not trained also reads the prompts of the previews, into `Parts.prompts`: it is then done.
     Where the device has not enough memory, pictures are encoded in tiles, then by the processor, and captions by the
     processor; that is said, and kept in `Encoded.learned`.
 
@@ -60,6 +62,7 @@ def encode_all(
     text = config.network.train_text_encoder and config.optimizer.text_encoder_learning_rate > 0
     embeddings = None if text or captions_vary(config.dataset) else Embeddings()
     captions = list(dict.fromkeys(example.caption for example in examples))
+    prompts = [] if text else texts_of(config.sampling)
     yield from _too_long(captions, model_family, parts)
     latents = Latents(config.dataset)
     usable: list[Example] | None = []
@@ -70,7 +73,7 @@ def encode_all(
             try:
                 if not to_vae(parts, model_family, config, device, tiled=learned.vae == "tiled"):
                     yield Notice(message=tr("The VAE gives no numbers in bf16; it computes in fp32."))
-                encoding = latents.encode(examples, base, model_family, parts, device)
+                encoding = latents.encode(examples, base, model_family, parts, device, config.model.vae)
                 usable = yield from _until_stop(encoding, control)
                 break
             except Exception as error:
@@ -81,10 +84,14 @@ def encode_all(
             free_memory()
             yield Notice(level="warning", message=_vae_told(learned.vae))
         parts.vae.to("cpu")
-        if usable is not None and embeddings is not None:
-            yield from _encode_captions(
-                [*captions, ""], base, model_family, parts, accelerator, dtype, embeddings, config
-            )
+        said = Embeddings() if embeddings is None else embeddings
+        texts = ([] if embeddings is None else [*captions, ""]) + prompts
+        if usable is not None and texts:
+            for event in _encode_captions(texts, base, model_family, parts, accelerator, dtype, said, config):
+                yield event
+                if control.stop_requested or control.pause_requested:
+                    return None
+            parts.prompts = {prompt: said.get([prompt], torch.device("cpu")) for prompt in prompts}
     if usable is None:
         return None
     return Encoded(examples=usable, latents=latents, embeddings=embeddings, learned=learned)
@@ -120,7 +127,7 @@ def to_device(module: torch.nn.Module, device: torch.device) -> None:
 
 def _encode_captions(
     captions: list[str],
-    base: Path,
+    base: BaseModel,
     model_family: Family,
     parts: Parts,
     accelerator: Accelerator,

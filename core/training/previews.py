@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from core.config.model import SamplingConfig
 from core.control import Control
 from core.errors import explain
 from core.events import Event, Notice, SampleReady, StageProgress, StageStarted
 from core.run_folder import RunFolder
-from core.sampling import draw, evaluating, save_picture
+from core.sampling import draw, evaluating, save_picture, texts_of
 from core.text import tr
 from core.training.device import in_its_own_precision
 from core.training.loop import Trainer
@@ -63,10 +65,12 @@ class Previews:
     def _draw(self, step: int) -> Iterator[Event]:
         trainer, sampling = self.trainer, self.sampling
         accelerator, parts = trainer.accelerator, trainer.parts
-        text_encoder_at = next(parts.text_encoder.parameters()).device
+        reads_now = not all(text in parts.prompts for text in texts_of(sampling))
+        text_encoder_at = next((weight.device for weight in parts.text_encoder.parameters()), torch.device("cpu"))
         try:
             parts.vae.to(accelerator.device)
-            parts.text_encoder.to(accelerator.device)
+            if reads_now:
+                parts.text_encoder.to(accelerator.device)
             pipeline = trainer.family.pipeline(parts)
             with (
                 trainer.averaged(),
@@ -86,7 +90,8 @@ class Previews:
                     yield StageProgress(stage="sample", done=index + 1, total=len(sampling.prompts))
         finally:
             parts.vae.to("cpu")
-            parts.text_encoder.to(text_encoder_at)
+            if reads_now:
+                parts.text_encoder.to(text_encoder_at)
 
 
 @contextlib.contextmanager

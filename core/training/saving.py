@@ -9,11 +9,15 @@ from pathlib import Path
 
 from core.config.model import TrainConfig
 from core.events import Event, LoraSaved, Notice, StateSaved
+from core.lora.checking import check_file, modules_of_base
 from core.lora.file import save_lora
-from core.lora.metadata import Progress, lora_metadata
+from core.lora.metadata import BaseFacts, Progress, lora_metadata
+from core.lora.sidecars import card_values, write_sidecars
+from core.models import BaseModel, describe_base
 from core.run_folder import RunFolder, lora_path
 from core.text import tr
 from core.training.best_epoch import Saved
+from core.training.hashing import FileHashes
 from core.training.loop import Trainer
 from core.training.recovery import free_memory, is_memory_error
 from core.training.state import Learned, Measure, State, keep_newest, save_state
@@ -49,12 +53,27 @@ def put_aside_after(run: RunFolder, step: int) -> Iterator[Event]:
 
 @dataclass(slots=True, kw_only=True)
 class Keeper:
-    """Writes LoRA files and states of one run; only the main process writes."""
+    """Writes LoRA files and states of one run; only the main process writes.
+
+    Every LoRA file is read again and compared with the base model. The base model's hashes are worked out meanwhile;
+    files that are written before they are known go without.
+    """
 
     config: TrainConfig
     run: RunFolder
     trainer: Trainer
     story: Story
+    hashes: FileHashes = field(init=False)
+    _base: BaseModel = field(init=False)
+    _modules: dict[str, tuple[int, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at the base model, as long as it is surely there."""
+        is_main = self.trainer.accelerator.is_main_process
+        model = self.config.model
+        self._base = describe_base(model.base)
+        self._modules = modules_of_base(self._base) if is_main else {}
+        self.hashes = FileHashes([model.base, model.vae] if is_main else [])
 
     def lora(self, path: Path, step: int, epoch: int) -> Iterator[Event]:
         """Write a LoRA file, of the averaged weights where there are such.
@@ -83,6 +102,12 @@ class Keeper:
             progress,
             v_prediction=trainer.parts.prediction == "v_prediction",
             precision=accelerator.mixed_precision,
+            base=BaseFacts(
+                family=self._base.family,
+                zero_terminal_snr=bool(trainer.parts.scheduler_config.get("rescale_betas_zero_snr")),
+                hashes=self.hashes.of(self.config.model.base),
+                vae_hashes=self.hashes.of(self.config.model.vae),
+            ),
         )
         for attempt in range(2):
             try:
@@ -93,7 +118,34 @@ class Keeper:
                 if attempt or not is_memory_error(error):
                     raise
             free_memory()
-        yield LoraSaved(path=path, step=step, epoch=epoch, size_bytes=path.stat().st_size)
+        checked = check_file(path, self._modules, is_new=step == 0)
+        yield LoraSaved(
+            path=path,
+            step=step,
+            epoch=epoch,
+            size_bytes=path.stat().st_size,
+            num_modules=checked.num_modules,
+            problems=checked.problems,
+        )
+
+    def card(self, step: int) -> Iterator[Event]:
+        """Write the finished file's card for A1111 and Forge, with the last preview of the first prompt.
+
+        A card that cannot be written, or one of the user's own in its place, is told and does not end the run.
+        """
+        if not self.config.output.sidecars or not self.trainer.accelerator.is_main_process:
+            return
+        previews = sorted(self.run.samples.glob("step_*_00.png"))
+        values = card_values(self.config, self._base.family, steps=step)
+        try:
+            kept = write_sidecars(lora_path(self.config), values, previews[-1] if previews else None)
+        except OSError as error:
+            message = tr("The card for A1111 / Forge could not be written: {error}", error=error)
+            yield Notice(level="warning", message=message)
+            return
+        if kept:
+            names = ", ".join(path.name for path in kept)
+            yield Notice(message=tr("{names} was not written by this program and stays as it is.", names=names))
 
     def prune_lora_files(self, last_epoch: int, last_step: int) -> None:
         """Remove the oldest files that were saved by rhythm, when only so many are to be kept.

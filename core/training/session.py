@@ -26,6 +26,8 @@ from core.models import BaseModel
 from core.run_folder import RunFolder
 from core.space import check_space
 from core.text import tr
+from core.training.base_weights import pack_weights
+from core.training.compiling import compile_blocks
 from core.training.course import Course
 from core.training.data import Example, Plan, examples_of
 from core.training.device import choose_threads, device_title, make_accelerator, precision_name
@@ -74,7 +76,8 @@ class Session:
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
         examples = examples_of(self.scan, config.dataset, prior_weight=config.loss.prior_weight)
-        self._story = Story(base=base_identity(self.base.path), pictures={}, held_out=(), started_at=time.time())
+        identity = base_identity(self.base, self.config.model.vae)
+        self._story = Story(base=identity, pictures={}, held_out=(), started_at=time.time())
         state = yield from self._state_to_go_on_from()
         config = self.config
         self._story.held_out = choose_held_out(
@@ -222,7 +225,7 @@ class Session:
         if config.training.gradient_checkpointing:
             learned = dataclasses.replace(learned, checkpointing=True)
         model_family = family(self.base.family)
-        parts = model_family.load(self.base.path, dtype)
+        parts = model_family.load(self.base, dtype, config.model.vae)
         use_as(parts, config.model)
         choose_threads(parts.denoiser)
         changes: dict[str, object] = {"train_text_encoder": self._trains_text_encoder}
@@ -230,9 +233,11 @@ class Session:
             changes["start_from"] = Path()  # The state has what became of it, and the file may be gone.
         network_config = config.network.model_copy(update=changes)
         network = add_network(parts, model_family, network_config, config.training.seed)
+        if config.training.base_weights == "int8":
+            pack_weights(parts.denoiser)
         self._check_space(self._plan(split(examples, story.held_out, folder)[0], accelerator), network, state)
         encoded = yield from encode_all(
-            examples, self.base.path, model_family, parts, accelerator, dtype, config, self.control, learned
+            examples, self.base, model_family, parts, accelerator, dtype, config, self.control, learned
         )
         if _anyone_wishes(accelerator, self.control.stop_requested or self.control.pause_requested):
             return None
@@ -252,6 +257,8 @@ class Session:
                 yield from told_changes(state.pictures, story.pictures)
         plan = self._plan(trained, accelerator)
         to_device(parts.denoiser, accelerator.device)
+        if config.training.compile and (told := compile_blocks(parts.denoiser, accelerator.device)):
+            yield Notice(level="warning", message=told)
         text_at_hand = encoded.embeddings is None and not story.learned.text_on_cpu
         to_device(parts.text_encoder, accelerator.device if text_at_hand else torch.device("cpu"))
         trainer = self._trainer(model_family, parts, network, plan, encoded, accelerator)

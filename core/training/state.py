@@ -29,6 +29,8 @@ FREE_SECTIONS = frozenset({"optimizer", "schedule", "sampling", "output"})
 FREE_OPTIONS = frozenset(
     {
         "model.base",
+        "model.vae",
+        "model.large_text_encoder",
         "dataset.folder",
         "dataset.edits",
         "dataset.resolution",
@@ -38,6 +40,8 @@ FREE_OPTIONS = frozenset(
         "training.precision",
         "training.vae_precision",
         "training.gradient_checkpointing",
+        "training.base_weights",
+        "training.compile",
         "training.on_out_of_memory",
         "training.background",
         "validation.every_n_epochs",
@@ -51,11 +55,14 @@ SILENT_SECTIONS = frozenset({"sampling", "output", "validation"})
 SILENT_OPTIONS = frozenset(
     {
         "model.base",
+        "model.vae",
+        "model.large_text_encoder",
         "dataset.folder",
         "dataset.edits",
         "training.device",
         "training.vae_precision",
         "training.gradient_checkpointing",
+        "training.compile",
         "training.on_out_of_memory",
         "training.background",
     }

@@ -63,4 +63,4 @@ def drift(network: Network) -> float:
     """How far a LoRA moves the base model: the length of all that it adds to the weights; 0 before the first step."""
     from core.lora.norms import added_norms  # Needs torch; the window counts with what is above, without it.
 
-    return float(added_norms(network.pairs).norm())
+    return float(added_norms(network.modules).norm())

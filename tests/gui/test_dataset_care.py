@@ -96,6 +96,20 @@ def test_only_leave_out_never_takes_a_picture_back_in(open_tab: DatasetTab, proj
     assert project.edits(image).excluded
 
 
+def test_what_was_decided_about_one_picture_is_forgotten_under_its_name(
+    open_tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    images = [pictures / f"picture_{number}.png" for number in range(2)]
+    project.edit_pictures("Decide", dict.fromkeys(images, PictureEdits(excluded=True)))
+    open_tab.grid.select(images[0])
+    open_tab.actions_on.forget_edits()
+    assert project.undo_name == "Forget the decisions about picture_0.png"
+    project.undo()
+    open_tab.grid.select_images(images)
+    open_tab.actions_on.forget_edits()
+    assert project.undo_name == "Forget the decisions about 2 pictures"
+
+
 # Fixes
 
 

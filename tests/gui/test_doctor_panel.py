@@ -336,7 +336,7 @@ def test_progress_tells_how_long_it_takes_and_can_be_cancelled(
     qtbot.mouseClick(panel.cancel_button, LEFT)
     qtbot.waitUntil(lambda: is_settled(doctor))
     assert not panel.bar.isVisible() and panel.headline.text() == "Not checked yet"
-    assert panel._note.text() == "8 of 16 pictures checked"
+    assert panel._note.text() == "Pictures checked: 8 of 16"
     qtbot.mouseClick(panel.again_button, LEFT)
     qtbot.waitUntil(panel.clear_state.isVisible)
 

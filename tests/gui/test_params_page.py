@@ -109,12 +109,11 @@ def test_the_button_of_contradictions_goes_from_one_to_the_next(qtbot: QtBot, pr
 def test_rules_know_the_number_of_pictures_and_steps(
     qtbot: QtBot, project: Project, tab: ParamsTab, pictures_of_30: Path
 ) -> None:
-    assert tab._facts.facts == Facts()
-    with qtbot.waitSignal(tab._facts.changed):
-        project.open_folder(pictures_of_30)
-    facts = tab._facts.facts
-    assert facts.num_pictures == 30
-    assert facts.total_steps is not None
+    assert tab._facts.facts.num_pictures is None
+    project.open_folder(pictures_of_30)
+    qtbot.waitUntil(lambda: tab._facts.facts.num_pictures == 30)
+    assert tab._facts.facts.total_steps is not None
+    assert tab._facts.facts.family == "sd1"
     project.change({"validation.pictures": 30})
     assert tab.form.row("validation.pictures").conflicts[0].sentence.text().startswith("15 of 30 pictures are held out")
     project.change({"validation.pictures": -1, "training.epochs": 1})

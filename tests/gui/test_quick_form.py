@@ -22,9 +22,11 @@ from app.widgets.base_model_list import ACTION, HEADER, KIND_ROLE
 from app.widgets.base_model_picker import BaseModelPicker
 from app.widgets.quick_form import QuickForm
 from core import text
+from core.checkpoints.answers import answer_for
 from core.config import TrainConfig, with_values
 from core.device import Device
 from core.model_places import FoundModel, added_folders
+from core.models import BaseModel
 from core.paths import STARTER_MODEL
 
 GIB = 2**30
@@ -223,6 +225,48 @@ def test_a_path_can_be_typed_or_pasted(qtbot: QtBot, picker: BaseModelPicker, ti
     qtbot.keyClick(picker.line, Qt.Key.Key_Return)
     assert picker.path == Path("/no/such/model")
     assert picker.combo.currentText() == "model"
+
+
+def test_what_no_file_says_is_asked_once_and_kept_for_the_file(
+    qtbot: QtBot, picker: BaseModelPicker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "模型 two.safetensors"
+    file.write_bytes(bytes(1000))
+
+    def described_now(path: Path) -> BaseModel:
+        answer = answer_for(path)
+        return BaseModel(
+            path=path,
+            family="sd2",
+            title="two",
+            size_bytes=1000,
+            native_size_px=768,
+            prediction=answer.prediction if answer else None,
+            zero_terminal_snr=bool(answer and answer.zero_terminal_snr),
+            is_prediction_unsure=answer is None,
+        )
+
+    monkeypatch.setattr(base_model_picker, "describe_base", described_now)
+    picker.show_path(file)
+    assert picker.question.isVisible()
+    with qtbot.waitSignal(picker.chosen) as chosen:
+        qtbot.mouseClick(picker.question.zero_button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [file]
+    assert not picker.question.isVisible()
+    assert "zero-terminal" in picker.info.text()
+    assert picker.model is not None and picker.model.prediction == "v_prediction" and picker.model.zero_terminal_snr
+    file.rename(tmp_path / "elsewhere.safetensors")
+    picker.show_path(tmp_path / "elsewhere.safetensors")
+    assert not picker.question.isVisible()
+
+
+def test_what_speaks_against_a_model_stands_below_it(picker: BaseModelPicker, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = BaseModel(
+        path=Path("ssd"), family="sdxl", title="", size_bytes=1, native_size_px=1024, warnings=("Half a model.",)
+    )
+    monkeypatch.setattr(base_model_picker, "describe_base", lambda path: model)
+    picker.show_path(Path("ssd"))
+    assert picker.warnings.isVisible() and picker.warnings.text() == "Half a model."
 
 
 def test_the_list_leads_to_downloads_and_other_folders(

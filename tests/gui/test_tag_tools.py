@@ -581,7 +581,7 @@ def test_panel_merges_tags_over_its_scope(qtbot: QtBot, panel: TagsPanel, opened
     with qtbot.waitSignal(opened.captions_changed):
         panel.rename_button.click()
     assert caption(folder, 3) == "miru, 1girl, posing, smile"
-    assert opened.undo_name == "Merge 2 tags into posing in 1 captions"
+    assert opened.undo_name == "Merge 2 tags into posing in 1 caption"
     qtbot.waitUntil(lambda: "posing" in [row.tag for row in panel.model.rows])
     opened.undo()
     assert contents(folder) == before
@@ -677,7 +677,7 @@ def test_bulk_edit_shows_what_is_wrong_with_a_pattern(
     qtbot.waitUntil(ready(bulk, "Change 5 captions"))
     assert not bulk.error.isVisible()
     assert bulk.text_form.find_line.property("state") == ""
-    assert bulk._count.text() == "Found 6 times. Captions that change: 5"
+    assert bulk._count.text() == "Matches: 6. Captions that change: 5"
     assert contents(folder) == before
     with qtbot.waitSignal(opened.captions_changed):
         qtbot.keyClick(bulk.text_form.find_line, Qt.Key.Key_Return)

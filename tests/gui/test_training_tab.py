@@ -25,7 +25,7 @@ from app.widgets.sample_strip import SampleStrip
 from app.widgets.thumbnails import ThumbnailLoader
 from core import text
 from core.config import TrainConfig
-from core.events import Event, Failed, Finished, JobStarted, SampleReady, StepDone, to_line
+from core.events import Event, Failed, Finished, JobStarted, LoraSaved, SampleReady, StepDone, to_line
 from core.jobs import TrainJob
 from tests.gui.replay import ReplayRun, recorded_events
 from tests.gui.training_stage import Stage
@@ -222,6 +222,17 @@ def test_the_result_card_has_file_and_size(stage: Stage, monkeypatch: pytest.Mon
     assert "719 KB" in card.text.text()
     card.action("Open folder").click()
     assert [Path(place) for place in opened] == [stage.output]
+
+
+def test_the_result_card_says_what_was_found_in_the_file(stage: Stage) -> None:
+    saved = LoraSaved(path=stage.output / "mika.safetensors", step=4, epoch=1, size_bytes=9, num_modules=264)
+    done = Finished(output=saved.path)
+    stage.tab.open_run(stage.keep([saved, done], lora=True))
+    card = stage.tab.view.outcome
+    assert card.text.text().splitlines()[0].endswith("KB · 264 modules checked")
+    stage.tab.open_run(stage.keep([replace(saved, problems=("It does not fit.",)), done], name="ill"))
+    assert "It does not fit." in card.text.text().splitlines()
+    assert "264 modules checked" not in card.text.text()
 
 
 def test_train_again_takes_the_settings_under_a_free_name(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from core.families.sd1 import FAMILY
 from core.jobs import SampleJob, TrainJob
 from core.lora.file import load_lora
 from core.lora.network import add_from_file
+from core.models import describe_base
 from core.run_folder import lora_path
 from core.runner import LocalRun
 
@@ -44,7 +45,7 @@ def test_a_plain_pipeline_takes_every_key_and_draws_what_kiln_draws(trained: Tra
     }
     assert len(loaded) == len(in_file)
 
-    parts = FAMILY.load(trained.model.base, torch.float32)
+    parts = FAMILY.load(describe_base(trained.model.base), torch.float32)
     add_from_file(parts, FAMILY, load_lora(path))
     latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():

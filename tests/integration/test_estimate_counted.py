@@ -10,12 +10,13 @@ from core.config import NetworkConfig, TrainConfig, with_values
 from core.families.sd1 import FAMILY
 from core.lora.network import add_network
 from core.model_shape import shape_of
+from core.models import describe_base
 from core.paths import STARTER_MODEL
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_estimate_is_near_what_a_pass_of_the_starter_model_keeps(batch_size: int) -> None:
-    parts = FAMILY.load(STARTER_MODEL, torch.float32)
+    parts = FAMILY.load(describe_base(STARTER_MODEL), torch.float32)
     add_network(parts, FAMILY, NetworkConfig(rank=16, train_text_encoder=False), 1)
     weights = {weight.untyped_storage().data_ptr() for weight in parts.denoiser.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -38,6 +39,7 @@ def test_the_estimate_is_near_what_a_pass_of_the_starter_model_keeps(batch_size:
     }
     config = with_values(TrainConfig(), changes)
     shares = {
-        share.name: share.num_bytes for share in estimates._stage("train", config, shape_of(STARTER_MODEL), "cpu")
+        share.name: share.num_bytes
+        for share in estimates._stage("train", config, shape_of(describe_base(STARTER_MODEL)), "cpu")
     }
     assert shares["computing"] == pytest.approx(counted, rel=0.15)

@@ -14,6 +14,7 @@ from core.dataset.masks import mask_path
 from core.errors import UserError
 from core.families.base import use_as
 from core.families.sd1 import FAMILY
+from core.models import describe_base
 from core.sampling import draw
 from core.training.data import Shown
 from tests.trainers import make_trainer, take_steps, weights
@@ -127,7 +128,7 @@ def test_every_sampler_draws_with_the_prediction_of_the_settings(make_config: Ma
         model__zero_terminal_snr=True,
         model__max_tokens=150,
     )
-    parts = FAMILY.load(config.model.base, torch.float32)
+    parts = FAMILY.load(describe_base(config.model.base), torch.float32)
     use_as(parts, config.model)
     pipeline = FAMILY.pipeline(parts)
     (image,) = draw(pipeline, ["miru, " * 60], [5], config.sampling)
@@ -140,7 +141,7 @@ def test_every_sampler_draws_with_the_prediction_of_the_settings(make_config: Ma
 
 def test_previews_read_prompts_as_captions_are_read(make_config: MakeConfig) -> None:
     config = make_config(model__clip_skip=2)
-    parts = FAMILY.load(config.model.base, torch.float32)
+    parts = FAMILY.load(describe_base(config.model.base), torch.float32)
     pipeline = FAMILY.pipeline(parts)
     plain = pipeline.encode_prompt(["miru"], "cpu", 1, True, None)[0]
     use_as(parts, config.model)

@@ -15,6 +15,7 @@ from core.families.sd1 import FAMILY
 from core.training import loop
 from core.training.loop import NotANumberError, Trainer
 from core.training.optimizers import restore_optimizer
+from tests.small_networks import product
 from tests.trainers import make_trainer, take_steps, weights
 
 MakeConfig = Callable[..., TrainConfig]
@@ -167,7 +168,7 @@ def test_a_step_tells_the_lengths_of_gradient_and_lora(
     length = math.sqrt(sum(float(grad.square().sum()) for grad in found.values()))
     (result,) = take_steps(trainer, 1)
     assert result.grad_norm == pytest.approx(length, rel=1e-4)
-    added = [(pair.up.flatten(1) @ pair.down.flatten(1)).detach() * pair.alpha / 4 for pair in trainer.network.pairs]
+    added = [product(module).detach() * module.alpha / 4 for module in trainer.network.modules]
     assert result.lora_norm == pytest.approx(math.sqrt(sum(float(one.square().sum()) for one in added)), rel=1e-4)
     assert result.lora_norm > 0
 
@@ -178,10 +179,7 @@ def test_no_pair_is_beyond_the_weight_limit_after_a_step(make_config: MakeConfig
     trainer = make_trainer(make_config(network__max_norm=limit))
 
     def largest(of: Trainer) -> float:
-        return max(
-            float((pair.up.flatten(1) @ pair.down.flatten(1) * pair.alpha / 4).detach().norm())
-            for pair in of.network.pairs
-        )
+        return max(float((product(module) * module.alpha / 4).detach().norm()) for module in of.network.modules)
 
     take_steps(free, 1)
     take_steps(trainer, 1)

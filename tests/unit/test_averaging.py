@@ -6,14 +6,14 @@ import torch
 
 from core.training.averaging import Averaging
 from core.training.optimizers import make_optimizer
-from tests.small_networks import CPU, config_of, learn, same, saved, small_network, weights
+from tests.small_networks import CPU, config_of, down, learn, product, same, saved, small_network, weights
 
 
 def test_a_moving_average_is_the_one_by_hand() -> None:
     network = small_network()
     config = config_of(ema_decay=0.5)
     optimizer = make_optimizer(network, config, CPU)
-    averaging, weight = Averaging(config, optimizer), network.denoiser_pairs[0].down
+    averaging, weight = Averaging(config, optimizer), down(network.denoiser_modules[0])
     expected = weight.detach().clone()
     for number in range(1, 20):
         learn(network, optimizer, range(number, number + 1))
@@ -33,10 +33,10 @@ def test_the_average_of_a_schedule_free_optimizer_is_the_mean_of_its_sequence() 
     network = small_network()
     config = config_of("adamw_schedulefree", ema_decay=0.9)
     optimizer = make_optimizer(network, config, CPU)
-    averaging, weight = Averaging(config, optimizer), network.denoiser_pairs[0].down
+    averaging, weight = Averaging(config, optimizer), down(network.denoiser_modules[0])
     sequence = []
     for _ in range(12):
-        torch.stack([(pair.up @ pair.down).square().mean() for pair in network.pairs]).sum().backward()
+        torch.stack([product(module).square().mean() for module in network.modules]).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
         averaging.update()
@@ -46,6 +46,17 @@ def test_the_average_of_a_schedule_free_optimizer_is_the_mean_of_its_sequence() 
     with averaging.swapped_in():
         torch.testing.assert_close(weight.detach(), torch.stack(sequence).mean(0), atol=1e-5, rtol=1e-4)
     assert same(weights(network), own)
+
+
+def test_an_average_takes_the_form_that_a_state_brings() -> None:
+    network = small_network(dora=True)
+    config = config_of(ema_decay=0.5)
+    averaging = Averaging(config, make_optimizer(network, config, CPU))
+    rows = {name: torch.ones(5, 1) for name in weights(network) if name.endswith("dora_scale")}
+    network.load_tensors({**weights(network), **rows})
+    averaging.load_state({})
+    with averaging.swapped_in():
+        assert {tuple(weights(network)[name].shape) for name in rows} == {(5, 1)}
 
 
 def test_an_average_goes_on_from_its_state_and_comes_in_late() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,13 @@ def test_sentences_leave_the_bar_and_stand_on_their_own(at_terminal: Say, tmp_pa
         f"✓ {tmp_path / 'a.safetensors'} (2.5 MB)",
         f"✓ Stopped, work saved (3:07) {tmp_path}",
     ]
+
+
+def test_a_file_is_told_with_what_was_found_in_it(at_terminal: Say, tmp_path: Path) -> None:
+    sound = LoraSaved(path=tmp_path / "a.safetensors", step=1, epoch=1, size_bytes=2_500_000, num_modules=264)
+    broken = replace(sound, problems=("One thing.", "Another."))
+    assert at_terminal(sound).splitlines() == [f"✓ {sound.path} (2.5 MB), 264 modules checked"]
+    assert at_terminal(broken).splitlines() == [f"! {sound.path} (2.5 MB)", "  ! One thing.", "  ! Another."]
 
 
 def test_a_run_tells_what_it_measured_what_it_changed_and_which_epoch_is_best(at_terminal: Say) -> None:

@@ -11,7 +11,7 @@ import pytest
 from core.dataset import scan as scanning
 from core.dataset.edits import Concept, Crop, Dataset, DatasetFile, PictureEdits, save_dataset
 from core.dataset.records import ImageRecord, Scan
-from core.dataset.scan import scan_dataset, scan_folder, scan_job, usable
+from core.dataset.scan import DatasetReading, scan_dataset, scan_folder, scan_job, usable
 from core.errors import UserError
 from tests import pictures
 
@@ -143,11 +143,12 @@ def test_a_job_leaves_out_what_was_left_out(tmp_path: Path) -> None:
     assert scan.edits(folder / "p02.png").crops[0].box == (0, 0, 20, 20)
 
 
-def test_nothing_left_is_said(tmp_path: Path) -> None:
-    folder = pictures.good_folder(tmp_path / "in", 1)
-    scan = scan_job(folder, written(tmp_path, folder, {"p00.png": PictureEdits(excluded=True)}))
-    with pytest.raises(UserError, match="left out"):
-        usable(scan)
+@pytest.mark.parametrize(("number", "said"), [(1, "The only picture of"), (2, "All 2 pictures of")])
+def test_nothing_left_is_said(tmp_path: Path, number: int, said: str) -> None:
+    folder = pictures.good_folder(tmp_path / "in", number)
+    out = {f"p{place:02}.png": PictureEdits(excluded=True) for place in range(number)}
+    with pytest.raises(UserError, match=said):
+        usable(scan_job(folder, written(tmp_path, folder, out)))
 
 
 def test_the_dataset_file_of_another_folder_is_refused(tmp_path: Path) -> None:
@@ -172,3 +173,66 @@ def test_the_order_is_the_same_every_time(tmp_path: Path) -> None:
     assert scans[0] == scans[1]
     assert [record.path.parent.name for record in scans[0].records] == ["b"] * 3 + ["a"] * 3
     assert all(isinstance(record, ImageRecord) for record in scans[0].records)
+
+
+# Ahead of the rest
+
+
+def two_folders(tmp_path: Path) -> Dataset:
+    """Twelve pictures: 0 to 3, 3 to 6 of a named sub-folder, and 7 to 9 of a second folder; two files are damaged."""
+    for place in ("0", "1", "2", "10", "3_girl/3", "3_girl/4", "3_girl/5", "3_girl/6"):
+        pictures.save(tmp_path / "one" / f"{place}.png")
+    for number in (7, 8, 9):
+        pictures.save(tmp_path / "two" / f"{number}.png")
+    (tmp_path / "one" / "1.png").write_bytes(b"no picture")
+    (tmp_path / "two" / "75.png").write_bytes(b"")
+    return dataset(Concept(folder=tmp_path / "one"), Concept(folder=tmp_path / "two", trigger_word="miru"))
+
+
+@pytest.mark.parametrize(
+    ("around", "first", "expected"),
+    [
+        ("", 0, ["0", "2", "10"]),
+        ("one/0.png", 0, ["0", "2", "10"]),
+        ("one/10.png", 1, ["2", "10", "3"]),
+        ("one/3_girl/5.png", 4, ["3", "4", "5", "6"]),
+        ("two/7.png", 6, ["5", "6", "7", "8"]),
+        ("two/9.png", 8, ["7", "8", "9"]),
+        ("gone/9.png", 0, ["0", "2", "10"]),
+    ],
+)
+def test_a_few_pictures_are_read_ahead_in_their_order(
+    tmp_path: Path, around: str, first: int, expected: list[str]
+) -> None:
+    reading = DatasetReading(two_folders(tmp_path))
+    glimpse = reading.glimpse(4, tmp_path / around if around else None)
+    assert [record.path.stem for record in glimpse.records] == expected
+    assert (glimpse.first, glimpse.num_pictures) == (first, 12)
+    scan = reading.read()
+    start = scan.records.index(glimpse.records[0])
+    assert scan.records[start : start + len(expected)] == glimpse.records
+
+
+def test_what_is_read_ahead_leaves_no_trace(tmp_path: Path) -> None:
+    data = two_folders(tmp_path)
+    (tmp_path / "one" / "2.jpg").write_bytes((tmp_path / "one" / "2.png").read_bytes())  # They share a caption.
+    expected = scan_dataset(data)
+    reading = DatasetReading(data)
+    reading.glimpse(20)
+    reading.glimpse(3, tmp_path / "one" / "2.png")
+    assert reading.read() == expected and len(expected.problems) == 3
+
+
+def test_how_far_the_reading_is_goes_up_to_the_end(tmp_path: Path) -> None:
+    reading = DatasetReading(two_folders(tmp_path))
+    told: list[int] = []
+    reading.read(told.append)
+    assert told == [4, 8, 12] and reading.num_pictures == 12
+
+
+def test_while_many_pictures_of_a_folder_are_read_it_is_told_now_and_then(tmp_path: Path) -> None:
+    for number in range(40):
+        pictures.save(tmp_path / f"{number}.png")
+    told: list[int] = []
+    DatasetReading(dataset(Concept(folder=tmp_path))).read(told.append)
+    assert told == [16, 32, 40]

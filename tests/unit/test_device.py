@@ -10,6 +10,7 @@ import torch
 
 from core.errors import UserError
 from core.families.base import Parts, family
+from core.models import describe_base
 from core.training.device import (
     choose_device,
     choose_threads,
@@ -54,7 +55,7 @@ def test_peak_memory_is_that_of_a_process_with_torch_in_it() -> None:
 
 @pytest.fixture
 def parts(tiny_sd1: Path) -> Parts:
-    return family("sd1").load(tiny_sd1, torch.float32)
+    return family("sd1").load(describe_base(tiny_sd1), torch.float32)
 
 
 CPU = torch.device("cpu")

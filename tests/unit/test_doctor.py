@@ -297,6 +297,16 @@ def test_the_number_of_pictures(number: int, expected: list[str]) -> None:
     assert all(one.path == FOLDER for one in found)
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "set has only 1 picture."), (2, "set has only 2 pictures.")])
+def test_few_pictures_are_counted_in_words_that_fit(number: int, said: str) -> None:
+    records = [record(f"{index}.png", size_px=(600, 1100)) for index in range(number)]
+    assert examine(records, [], {}, DoctorOptions())[0].message.endswith(said)
+
+
+def test_a_single_picture_is_no_set_of_one_shape() -> None:
+    assert codes(examine([record(size_px=(600, 1100))], [], {}, DoctorOptions())) == ["too_few"]
+
+
 def test_each_concept_is_counted_by_itself_and_regularization_not() -> None:
     records = [record(f"{index}.png") for index in range(12)]
     records += [record(f"style/{index}.png", concept=1) for index in range(4)]

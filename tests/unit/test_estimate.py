@@ -14,7 +14,7 @@ from core.device import Device, torch_has_cuda, training_device
 from core.errors import UserError
 from core.estimate import MemoryEstimate, estimate_memory, estimate_or_none, gigabytes, saved, savers, verdict
 from core.model_shape import ModelShape, shape_of
-from core.models import BaseModel
+from core.models import BaseModel, describe_base
 from core.paths import STARTER_MODEL
 
 GIB = 2**30
@@ -40,7 +40,7 @@ BASE = BaseModel(path=Path("sd15"), family="sd1", title="SD 1.5", size_bytes=1, 
 @pytest.fixture(autouse=True)
 def full_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """All base models have the shape of Stable Diffusion 1.5."""
-    monkeypatch.setattr(estimates, "shape_of", lambda path: SD15)
+    monkeypatch.setattr(estimates, "shape_of", lambda base, vae: SD15)
 
 
 def config_with(**changes: Any) -> TrainConfig:
@@ -182,7 +182,7 @@ def test_nothing_is_saved_where_there_is_room() -> None:
 
 
 def test_a_damaged_base_model_has_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_path: Path) -> ModelShape:
+    def fail(_base: object, _vae: object) -> ModelShape:
         raise UserError("The file is not complete.", remedy="Get it again.")
 
     monkeypatch.setattr(estimates, "shape_of", fail)
@@ -191,7 +191,7 @@ def test_a_damaged_base_model_has_no_estimate(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_shape_is_read_from_the_files() -> None:
-    shape = shape_of(STARTER_MODEL)
+    shape = shape_of(describe_base(STARTER_MODEL))
     assert 7e6 < shape.denoiser < 8e6
     assert (shape.text_width, shape.text_layers, shape.vae_width, shape.scale) == (128, 3, 16, 8)
     assert shape.lora_denoiser == 45_568

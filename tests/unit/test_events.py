@@ -32,6 +32,7 @@ EXAMPLES: dict[str, object] = {
     "float | None": 0.5,
     "Outcome": "changed",
     "Literal['memory', 'not_a_number', 'exploding']": "memory",
+    "tuple[str, ...]": ("一 个问题。", "another “one”"),
     "tuple[tuple[str, str], ...]": (("training.batch_size", "1"), ("动作", "值")),
     "tuple[tuple[str, float, str], ...]": (("长发 long_hair", 0.5, "general"), ("miru_(kiln)", 1 / 3, "character")),
     "tuple[dict[str, Any], ...]": ({"path": "/图 片/a 😀.png", "size_px": [3, 4], "share": 0.5, "box": None},),

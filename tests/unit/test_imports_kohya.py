@@ -19,6 +19,7 @@ HOME = Path("C:/kiln" if sys.platform == "win32" else "/kiln")
 # One value for every option that kohya's scripts have a word for, none of them Kiln's default.
 SAME_WORDS: dict[str, object] = {
     "model.base": HOME / "base model",
+    "model.vae": HOME / "vae.safetensors",
     "model.clip_skip": 2,
     "model.prediction": "v_prediction",
     "model.zero_terminal_snr": True,
@@ -52,6 +53,9 @@ SAME_WORDS: dict[str, object] = {
     "network.module_dropout": 0.3,
     "network.max_norm": 1.0,
     "network.start_from": HOME / "old.safetensors",
+    "network.conv_rank": 6,
+    "network.conv_alpha": 3.0,
+    "network.block_ranks": ("down_blocks.1.attentions.0=8", "mid_block=0", "up_blocks.3.attentions.2=4"),
     "training.epochs": 7,
     "training.batch_size": 3,
     "training.gradient_accumulation": 2,
@@ -59,6 +63,8 @@ SAME_WORDS: dict[str, object] = {
     "training.precision": "bf16",
     "training.seed": 11,
     "training.vae_precision": "fp32",
+    "training.base_weights": "int8",
+    "training.compile": True,
     "loss.kind": "huber",
     "loss.huber_limit": 0.3,
     "loss.huber_schedule": "exponential",
@@ -115,6 +121,7 @@ SAME_WORDS: dict[str, object] = {
 # What kohya's scripts have no word for, only together with another value, or only from outside of the file.
 NO_WORD = {
     "model.family",
+    "model.large_text_encoder",
     "dataset.trigger_word",  # It goes into the prefix.
     "dataset.absorbed_tags",
     "dataset.repeats",  # They are in the name of a folder.
@@ -124,6 +131,14 @@ NO_WORD = {
     "dataset.edge",
     "dataset.unmasked_weight",
     "network.train_denoiser",
+    "network.kind",  # LyCORIS has words for these four, but none for rates and ranks of blocks.
+    "network.dora",
+    "network.rank_stabilized",
+    "network.factor",
+    "network.layers",
+    "network.only",
+    "network.leave_out",
+    "output.sidecars",
     "training.max_steps",
     "training.device",
     "training.on_out_of_memory",
@@ -173,6 +188,12 @@ def test_the_defaults_come_back_as_they_were(tmp_path: Path) -> None:
     [
         {"dataset.fit": "crop"},
         {"network.train_denoiser": False, "network.train_text_encoder": True},
+        {"network.kind": "loha", "network.conv_rank": 0},
+        {"network.kind": "lokr", "network.factor": 8, "network.conv_rank": 4, "network.conv_alpha": 2.0},
+        {"network.dora": True, "network.conv_rank": 16, "network.rank_dropout": 0.1},
+        {"network.rank_stabilized": True, "network.kind": "lokr", "network.max_norm": 1.0},
+        {"network.conv_rank": 4, "network.conv_alpha": 2.0},
+        {"network.block_ranks": ("mid_block=0",), "network.rank": 8},
         {"training.max_steps": 500, "training.epochs": 10000},
         {"training.precision": "fp32", "output.precision": "fp32"},
         {"schedule.min_factor": 0.1},

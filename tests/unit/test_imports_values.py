@@ -391,7 +391,7 @@ def test_the_metadata_of_a_lora_file_tells_how_it_was_trained(tmp_path: Path) ->
     assert (config.dataset.resolution, config.dataset.repeats, config.dataset.shuffle_tags) == (627, 10, True)
     assert (config.loss.min_snr_gamma, config.loss.noise_offset, config.model.clip_skip) == (0.0, 0.05, 1)
     assert {"ss_sd_model_name", "ss_tag_frequency", "sshs_model_hash"} <= set(ignored_of(imported))
-    assert "conv" in ignored_of(imported)["ss_network_args: conv_dim"]
+    assert config.network.conv_rank == 4
 
 
 def test_kilns_own_lora_files_can_be_read_back(tmp_path: Path) -> None:
@@ -411,6 +411,26 @@ def test_kilns_own_lora_files_can_be_read_back(tmp_path: Path) -> None:
 def test_a_lora_without_metadata_still_shows_its_rank_and_parts(tmp_path: Path) -> None:
     changes = read_settings(lora(tmp_path, None, rank=6, text_encoder=False)).config_changes
     assert changes == {"network.rank": 6, "network.train_text_encoder": False, "network.train_denoiser": True}
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"hada_w1_b": (4, 8)}, {"network.kind": "loha", "network.rank": 4}),
+        ({"lokr_w1": (2, 2), "lokr_w2_b": (3, 8)}, {"network.kind": "lokr", "network.rank": 3}),
+        ({"lokr_w1": (2, 2), "lokr_w2": (4, 4)}, {"network.kind": "lokr"}),
+        ({"lora_down.weight": (5, 8), "dora_scale": (1, 8)}, {"network.rank": 5, "network.dora": True}),
+        ({"lora_down.weight": (5, 8, 3, 3)}, {"network.conv_rank": 5}),
+    ],
+)
+def test_the_weights_of_a_file_show_its_kind(
+    tmp_path: Path, weights: dict[str, tuple[int, ...]], expected: dict[str, object]
+) -> None:
+    path = tmp_path / "x.safetensors"
+    name = "lora_unet_mid_block_resnets_0_conv1"
+    save_file({f"{name}.{end}": torch.zeros(shape) for end, shape in weights.items()}, path)
+    changes = read_settings(path).config_changes
+    assert {key: value for key, value in changes.items() if "train_" not in key} == expected
 
 
 def test_a_lora_of_another_family_says_so(tmp_path: Path) -> None:
@@ -440,6 +460,79 @@ def test_settings_inside_a_lora_of_onetrainer_are_read(tmp_path: Path) -> None:
     embedded = {"training_method": "LORA", "lora_rank": 12, "learning_rate": 0.0005}
     changes = read_settings(lora(tmp_path, {"ot_config": json.dumps(embedded)})).config_changes
     assert (changes["network.rank"], changes["optimizer.learning_rate"]) == (12, 0.0005)
+
+
+# --- networks -----------------------------------------------------------------------------------------------------
+
+LYCORIS = {"network_module": "lycoris.kohya", "network_dim": 8, "network_alpha": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"network_args": ["algo=locon"]}, {"kind": "lora", "conv_rank": 8, "conv_alpha": 4.0}),
+        ({"network_args": ["algo=loha", "conv_dim=4", "conv_alpha=1"]}, {"kind": "loha", "conv_rank": 4}),
+        ({"network_args": ["algo=lokr", "factor=8", "conv_dim=0"]}, {"kind": "lokr", "factor": 8, "conv_rank": 0}),
+        ({"lycoris_algo": "lokr", "lokr_factor": 4}, {"kind": "lokr", "factor": 4, "conv_rank": 8}),
+        ({"network_args": ["algo=lora", "dora_wd=True"]}, {"kind": "lora", "dora": True}),
+        ({"network_args": ["algo=loha", "dora_wd=True"]}, {"kind": "loha", "dora": False}),
+        ({"network_args": ["rs_lora=true", "preset=attn-mlp"]}, {"rank_stabilized": True, "conv_rank": 0}),
+        ({"network_args": ["preset=attn-only"]}, {"layers": "attention", "conv_rank": 0}),
+        ({"network_args": ["algo=diag-oft"]}, {"kind": "lora"}),
+        ({"network_module": "networks.lora", "network_args": ["conv_dim=6", "conv_alpha=0"]},
+         {"kind": "lora", "conv_rank": 6, "conv_alpha": 6.0}),
+        ({"network_module": "networks.lora"}, {"kind": "lora", "conv_rank": 0}),
+        ({"network_module": "networks.lora", "network_args": ["exclude_patterns=.*ff.*"]}, {"leave_out": ("*ff*",)}),
+    ],
+)  # fmt: skip
+def test_networks_are_what_they_are_there(
+    tmp_path: Path, values: dict[str, object], expected: dict[str, object]
+) -> None:
+    everything = {"train_data_dir": "a", "max_train_epochs": 3, "pretrained_model_name_or_path": "b", **LYCORIS}
+    text = "".join(f"{name} = {literal(value)}\n" for name, value in {**everything, **values}.items())
+    imported = read(tmp_path, text)
+    network = apply(imported, TrainConfig()).network
+    assert {name: getattr(network, name) for name in expected} == expected
+    assert not [item for item in imported.ignored if "does not know" in item.reason]
+
+
+def test_the_ranks_of_blocks_are_kohyas_twenty_five(tmp_path: Path) -> None:
+    numbers = [1, 8, 8, 1, 4, 8, 1, 8, 8, 1, 1, 1, 2, 1, 1, 1, 8, 8, 8, 8, 8, 0, 8, 8, 16]
+    changes = changes_of(tmp_path, network_dim=8, network_args=[f"block_dims={','.join(map(str, numbers))}"])
+    assert changes["network.block_ranks"] == (
+        "down_blocks.1.attentions.0=4",
+        "mid_block=2",
+        "up_blocks.2.attentions.2=0",
+        "up_blocks.3.attentions.2=16",
+    )
+    imported = read(tmp_path, 'network_dim = 8\nnetwork_args = ["block_dims=1,2,3", "block_alphas=1,1,1"]\n')
+    assert set(ignored_of(imported)) == {"network_args: block_dims", "network_args: block_alphas"}
+
+
+def test_patterns_that_are_more_than_names_are_left_out_with_a_reason(tmp_path: Path) -> None:
+    imported = read(tmp_path, 'network_dim = 8\nnetwork_args = ["exclude_patterns=(a|b)", "include_patterns=x"]\n')
+    assert "and (a|b) is more" in ignored_of(imported)["network_args: exclude_patterns"]
+    assert "brings layers back" in ignored_of(imported)["network_args: include_patterns"]
+
+
+def test_onetrainer_s_networks_are_read(tmp_path: Path) -> None:
+    values = {
+        "__version": 9,
+        "training_method": "LORA",
+        "peft_type": "LOHA",
+        "lora_rank": 4,
+        "layer_filter": "attn1,ff",
+    }
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    changes = read_settings(path).config_changes
+    assert (changes["network.kind"], changes["network.only"]) == ("loha", ("*attn1*", "*ff*"))
+    values = {**values, "peft_type": "LORA", "lora_decompose": True, "layer_filter": "attentions", "compile": True}
+    values["vae"] = {"model_name": "vae.safetensors", "weight_dtype": "FLOAT_32"}
+    path.write_text(json.dumps(values), encoding="utf-8")
+    changes = read_settings(path).config_changes
+    assert (changes["network.kind"], changes["network.dora"], changes["network.only"]) == ("lora", True, ())
+    assert changes["training.compile"] is True and Path(str(changes["model.vae"])).name == "vae.safetensors"
 
 
 # --- OneTrainer ---------------------------------------------------------------------------------------------------

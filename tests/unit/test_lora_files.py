@@ -18,6 +18,7 @@ from core.families.sd1 import FAMILY
 from core.lora.file import load_lora, save_lora, to_metadata
 from core.lora.keys import denoiser_name, text_encoder_name
 from core.lora.network import add_from_file, add_network, remove_network
+from core.models import describe_base
 from core.safetensors_header import read_header
 
 KOHYA = json.loads((Path(__file__).parent.parent / "data" / "kohya_sd15_keys.json").read_text())
@@ -52,7 +53,7 @@ def full_size_sd15() -> Parts:
 def test_names_and_shapes_are_kohya_s_for_the_full_size_model() -> None:
     network = add_network(full_size_sd15(), FAMILY, NetworkConfig(rank=16, alpha=8.0), seed=0)
     shapes = {name: list(weight.shape) for name, weight in network.named_parameters()}
-    shapes |= {f"{pair.name}.alpha": [] for pair in network.pairs}
+    shapes |= {f"{module.name}.alpha": [] for module in network.modules}
     assert len(shapes) == 792
     assert shapes == KOHYA
 
@@ -66,7 +67,7 @@ def test_names_do_not_depend_on_the_version_of_transformers() -> None:
 
 @pytest.fixture
 def parts(tiny_sd1: Path) -> Parts:
-    return FAMILY.load(tiny_sd1, torch.float32)
+    return FAMILY.load(describe_base(tiny_sd1), torch.float32)
 
 
 def fill(network_tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -121,11 +122,11 @@ def test_ranks_may_differ_by_module(parts: Parts) -> None:
     network = add_network(parts, FAMILY, NetworkConfig(rank=4, alpha=4.0, train_text_encoder=False), seed=0)
     tensors = fill(network.tensors())
     remove_network(parts)
-    name = network.denoiser_pairs[0].name
+    name = network.denoiser_modules[0].name
     tensors[f"{name}.lora_down.weight"] = tensors[f"{name}.lora_down.weight"][:2]
     tensors[f"{name}.lora_up.weight"] = tensors[f"{name}.lora_up.weight"][:, :2]
     again = add_from_file(parts, FAMILY, tensors)
-    assert sorted({pair.down.shape[0] for pair in again.pairs}) == [2, 4]
+    assert sorted({module.rank for module in again.modules}) == [2, 4]
 
 
 def test_a_lora_of_another_model_is_refused(parts: Parts) -> None:
@@ -158,12 +159,22 @@ def test_the_model_hash_is_of_the_tensors_alone(parts: Parts, tmp_path: Path) ->
     assert read_header(again).metadata["sshs_model_hash"] == read_header(path).metadata["sshs_model_hash"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
-def test_a_value_that_is_no_fp16_number_is_not_saved_over_a_good_file(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "message", "failure"),
+    [
+        (float("nan"), "not a number in x", "not_a_number"),
+        (float("inf"), "not a number in x", "not_a_number"),
+        (1e6, "too large for fp16", "file_overflow"),
+    ],
+)
+def test_a_value_that_is_no_fp16_number_is_not_saved_over_a_good_file(
+    tmp_path: Path, value: float, message: str, failure: str
+) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"good")
-    with pytest.raises(UserError, match="not a number in x"):
+    with pytest.raises(UserError, match=message) as error:
         save_lora(path, {"x": torch.tensor([1.0, value])}, "fp16", {})
+    assert error.value.failure == failure
     assert path.read_bytes() == b"good"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -173,8 +184,8 @@ def test_other_files_are_told_from_loras(tmp_path: Path) -> None:
     save_file({"model.weight": torch.zeros(2)}, path)
     with pytest.raises(UserError, match="is not a LoRA"):
         load_lora(path)
-    save_file({"unet.to_q.lora_A.weight": torch.zeros(2)}, path)
-    with pytest.raises(UserError, match="form that Kiln cannot read"):
+    save_file({"transformer.single_blocks.0.proj.lora_A.weight": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match="is not a LoRA"):
         load_lora(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(UserError, match="not complete"):

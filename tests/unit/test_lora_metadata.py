@@ -9,7 +9,9 @@ import pytest
 
 from core.config import TrainConfig, with_values
 from core.config.model import OptimizerName
-from core.lora.metadata import Progress, lora_metadata
+from core.lora.formats.guessing import guess_family
+from core.lora.metadata import BaseFacts, Progress, lora_metadata
+from core.models import FamilyName
 
 PROGRESS = Progress(step=3, epoch=1, total_steps=9, batches_per_epoch=3, num_devices=1, started_at=0.0, now=1.0)
 
@@ -58,12 +60,71 @@ def metadata(**options: Any) -> dict[str, str]:
         ({"dataset__caption_dropout_every_n_epochs": 4}, {"ss_caption_dropout_every_n_epochs": "4"}),
         ({"output__comment": "为了 test"}, {"ss_training_comment": "为了 test"}),
         ({"schedule__name": "rex"}, {"ss_lr_scheduler": "rex"}),
+        ({"model__vae": "/vae/xl 😀.safetensors"}, {"ss_vae_name": "xl 😀.safetensors"}),
+        (
+            {"network__conv_rank": 4, "network__conv_alpha": 1.0},
+            {"ss_network_args": '{"conv_dim": "4", "conv_alpha": "1"}'},
+        ),
+        (
+            {"network__rank_stabilized": True},
+            {
+                "ss_network_module": "lycoris.kohya",
+                "ss_network_args": '{"algo": "locon", "preset": "attn-mlp", "rs_lora": "True"}',
+            },
+        ),
+        (
+            {"network__kind": "loha", "network__conv_rank": 2},
+            {
+                "ss_network_module": "lycoris.kohya",
+                "ss_network_args": '{"algo": "loha", "preset": "full", "conv_dim": "2", "conv_alpha": "1"}',
+            },
+        ),
+        (
+            {"network__kind": "lokr", "network__factor": 8},
+            {
+                "ss_network_module": "lycoris.kohya",
+                "ss_network_args": '{"algo": "lokr", "preset": "attn-mlp", "factor": "8"}',
+            },
+        ),
+        (
+            {"network__layers": "attention", "network__block_ranks": ("mid_block.resnets=4", "up_blocks.0=8")},
+            {"ss_network_args": '{"layers": "attention", "block_ranks": "mid_block.resnets=4,up_blocks.0=8"}'},
+        ),
     ],
 )
 def test_an_option_is_told_truly(options: dict[str, Any], expected: dict[str, str]) -> None:
     told, plain = metadata(**options), metadata()
     assert {key: told[key] for key in expected} == expected
     assert {key for key in told if told[key] != plain.get(key)} <= set(expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "v_prediction", "version", "is_v2", "architecture"),
+    [
+        ("sd1", False, "sd_v1", "False", "stable-diffusion-v1/lora"),
+        ("sd2", False, "sd_v2", "True", "stable-diffusion-v2-512/lora"),
+        ("sd2", True, "sd_v2_v", "True", "stable-diffusion-v2-768-v/lora"),
+        ("sdxl", True, "sdxl_base_v1-0", "False", "stable-diffusion-xl-v1-base/lora"),
+        ("kolors", False, "kolors_v1", "False", "kolors/lora"),
+    ],
+)
+def test_the_base_model_is_told_as_kohya_and_the_model_spec_do(
+    family: FamilyName, v_prediction: bool, version: str, is_v2: str, architecture: str
+) -> None:
+    base = BaseFacts(family=family, zero_terminal_snr=v_prediction, hashes=("01234567", "ab" * 32))
+    told = lora_metadata(TrainConfig(), [], PROGRESS, v_prediction=v_prediction, precision="no", base=base)
+    assert (told["ss_base_model_version"], told["ss_v2"]) == (version, is_v2)
+    assert told["modelspec.architecture"] == architecture
+    assert told["modelspec.prediction_type"] == ("v" if v_prediction else "epsilon")
+    assert told["ss_zero_terminal_snr"] == str(v_prediction)
+    assert (told["ss_sd_model_hash"], told["ss_new_sd_model_hash"]) == ("01234567", "ab" * 32)
+    assert ("modelspec.encoder_layer" in told) == (family != "kolors")
+    assert (told["ss_clip_skip"] == "None") == (family == "kolors")
+    assert guess_family([], told) == family
+
+
+def test_hashes_that_are_not_known_are_left_out() -> None:
+    assert not {key for key in metadata() if "hash" in key}
 
 
 @pytest.mark.parametrize(

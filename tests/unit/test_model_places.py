@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from core import model_places
-from core.model_places import add_folder, added_folders, extra_paths, remembered_models, search
+from core.model_places import (
+    FoundModel,
+    add_folder,
+    added_folders,
+    described,
+    extra_paths,
+    remembered_models,
+    search,
+)
 from core.models import BaseModel
+from core.text import set_language
+from tests.weight_files import SD1, SD2, SDXL, write_weights
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +83,64 @@ def test_what_describe_base_accepts_is_offered(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(model_places, "describe_base", lambda path: base)
     (model,) = search([tmp_path])
     assert (model.family, model.size_bytes, model.problem) == ("sd1", 7, "")
+
+
+def test_single_files_and_folders_of_other_programs_can_be_chosen(tmp_path: Path) -> None:
+    models = tmp_path / "ComfyUI" / "models"
+    for name, shapes in (("a.safetensors", SD1), ("b.SFT", SD2), ("pony xl.safetensors", SDXL)):
+        write_weights(models / "checkpoints" / name, shapes)
+    kolors = models / "diffusers" / "Kolors"
+    write_weights(kolors / "unet" / "diffusion_pytorch_model.safetensors", {"a.weight": (1, 1)})
+    (kolors / "unet" / "config.json").write_text('{"encoder_hid_dim_type": "text_proj"}', encoding="utf-8")
+    (kolors / "text_encoder").mkdir()
+    found = {model.title: model for model in search([tmp_path])}
+    families = {title: model.family for title, model in found.items()}
+    assert families == {"a": "sd1", "b": "sd2", "pony xl": "sdxl", "Kolors": None}
+    assert found["a"].size_bytes == (models / "checkpoints" / "a.safetensors").stat().st_size
+    assert found["Kolors"].path == kolors  # As one model, and not file by file.
+
+
+def test_a_file_is_not_opened_again_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ComfyUI" / "models" / "checkpoints"
+    usable = write_weights(folder / "a.safetensors", SD1)
+    checkpoint(folder / "b.safetensors", "lora_unet_x.lora_down.weight")
+    found = search([tmp_path])
+    opened: list[str] = []
+
+    def noted(path: Path, place: str) -> FoundModel:
+        opened.append(path.name)
+        return described(path, place)
+
+    monkeypatch.setattr(model_places, "described", noted)
+    assert search([tmp_path]) == remembered_models() == found
+    add_folder(tmp_path / "more")
+    assert remembered_models() == found and opened == []
+    write_weights(usable, SDXL)
+    assert [model.family for model in search([tmp_path])] == ["sdxl", None] and opened == ["a.safetensors"]
+    set_language("zh")
+    assert "不是底模" in search([tmp_path])[1].problem and opened == ["a.safetensors", "a.safetensors", "b.safetensors"]
+    store = tmp_path / "kiln" / "model_places.json"
+    values = json.loads(store.read_text(encoding="utf-8"))
+    values["files"] = {path: [*look[:4], "banana", 5] for path, look in values["files"].items()}
+    store.write_text(json.dumps(values), encoding="utf-8")
+    assert [model.family for model in remembered_models()] == ["sdxl", None]
+
+
+def test_looking_at_many_models_ends_when_the_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(model_places.time, "monotonic", lambda: clock[0])
+
+    def slow(path: Path) -> BaseModel:
+        clock[0] += 1
+        return BaseModel(path=path, family="sd1", title=path.stem, size_bytes=1, native_size_px=512)
+
+    monkeypatch.setattr(model_places, "describe_base", slow)
+    monkeypatch.setattr(model_places, "stored_files", dict)
+    for number in range(20):
+        checkpoint(tmp_path / "ComfyUI" / "models" / "checkpoints" / f"{number:02}.safetensors")
+    assert len(search([tmp_path])) == model_places.SEARCH_S + 1
+    clock[0] = 100
+    assert len(remembered_models()) == model_places.SEARCH_S + 1
 
 
 def test_a_search_is_remembered_without_what_has_vanished(tmp_path: Path) -> None:

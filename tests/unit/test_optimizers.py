@@ -12,9 +12,22 @@ import torch
 
 from core.config.model import OptimizerName
 from core.errors import UserError
+from core.lora.selection import longest_prefix
 from core.training.averaging import Averaging
-from core.training.optimizers import longest_prefix, make_optimizer, restore_optimizer, set_rates
-from tests.small_networks import CPU, NAMES, PATHS, config_of, learn, same, saved, small_network, weights
+from core.training.optimizers import make_optimizer, restore_optimizer, set_rates
+from tests.small_networks import (
+    CPU,
+    NAMES,
+    PATHS,
+    config_of,
+    down,
+    learn,
+    product,
+    same,
+    saved,
+    small_network,
+    weights,
+)
 
 INSTALLED = [
     pytest.param(name, marks=pytest.mark.skipif(not find_spec("bitsandbytes"), reason="bitsandbytes is an extra"))
@@ -50,11 +63,11 @@ def test_every_optimizer_learns(name: OptimizerName) -> None:
     optimizer = make_optimizer(network, config_of(name, learning_rate=0.02, arguments=arguments), CPU)
 
     def distance() -> float:
-        return float(sum((pair.up @ pair.down).detach().square().mean() for pair in network.pairs))
+        return float(sum(product(module).detach().square().mean() for module in network.modules))
 
     before = distance()
     for _ in range(60):
-        torch.stack([(pair.up @ pair.down).square().mean() for pair in network.pairs]).sum().backward()
+        torch.stack([product(module).square().mean() for module in network.modules]).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     with Averaging(config_of(name), optimizer).swapped_in():
@@ -70,12 +83,12 @@ def test_block_rates_go_to_the_longest_name_that_fits() -> None:
     lines = ("down_blocks.1=0.5", "down_blocks.1.attentions = 2", "mid_block=0")
     optimizer = make_optimizer(network, config_of(block_rates=lines), CPU)
     rates = {name: group["lr"] for group in optimizer.param_groups for name in group["names"]}
-    down, down10, _, text = (
-        f"{pair.name}.lora_up.weight" for pair in [*network.denoiser_pairs, *network.text_encoder_pairs]
+    block1, block10, _, text = (
+        f"{module.name}.lora_up.weight" for module in [*network.denoiser_modules, *network.text_encoder_modules]
     )
     assert {name: rate for name, rate in rates.items() if name.endswith("up.weight")} == {
-        down: 0.02,
-        down10: 0.01,
+        block1: 0.02,
+        block10: 0.01,
         text: 0.005,
     }
     before = weights(network)
@@ -86,6 +99,52 @@ def test_block_rates_go_to_the_longest_name_that_fits() -> None:
         "lora_unet_mid_block_attentions_0_to_q.lora_up.weight",
     ]
     assert set_rates(optimizer, 0.5) == 0.005  # What is shown is the full rate of the denoiser.
+
+
+def test_lengths_have_the_rate_of_their_part_and_do_not_decay() -> None:
+    network = small_network(dora=True)
+    lines = ("down_blocks.1=0.5", "mid_block=0")
+    optimizer = make_optimizer(network, config_of(block_rates=lines, weight_decay=0.1), CPU)
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for name in group["names"]
+        if not name.endswith("down.weight")
+    }
+    block1, block10, middle, text = (
+        module.name for module in [*network.denoiser_modules, *network.text_encoder_modules]
+    )
+    assert found == {
+        f"{block1}.lora_up.weight": (0.005, 0.1),
+        f"{block1}.dora_scale": (0.005, 0.0),
+        f"{block10}.lora_up.weight": (0.01, 0.1),
+        f"{block10}.dora_scale": (0.01, 0.0),
+        f"{text}.lora_up.weight": (0.005, 0.1),
+        f"{text}.dora_scale": (0.005, 0.0),
+    }
+    before = weights(network)
+    learn(network, optimizer, range(2))
+    assert {name for name, weight in weights(network).items() if torch.equal(weight, before[name])} == {
+        f"{middle}.{end}" for end in ("lora_down.weight", "lora_up.weight", "dora_scale")
+    }
+    assert set_rates(optimizer, 0.5) == 0.005  # What is shown is the full rate of the denoiser.
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_optimizer_learns_lengths_and_goes_on_with_them(name: OptimizerName) -> None:
+    whole = small_network(dora=True)
+    optimizer = make_optimizer(whole, config_of(name, weight_decay=0.1), CPU)
+    begun = weights(whole)
+    learn(whole, optimizer, range(3))
+    weights_then, state_then = saved(weights(whole)), saved(optimizer.state_dict())
+    learn(whole, optimizer, range(3, 6))
+    assert not any(torch.equal(weights(whole)[key], begun[key]) for key in begun if key.endswith("dora_scale"))
+    again = small_network(dora=True)
+    other = make_optimizer(again, config_of(name, weight_decay=0.1), CPU)
+    again.load_tensors(weights_then)
+    assert restore_optimizer(other, state_then)
+    learn(again, other, range(3, 6))
+    assert same(weights(again), weights(whole))
 
 
 @pytest.mark.parametrize(
@@ -203,14 +262,14 @@ def test_a_rate_for_other_optimizers_stands_for_one_where_the_rate_is_found(name
 def first_update(name: OptimizerName, gradient: torch.Tensor, **options: Any) -> torch.Tensor:
     """What one step does to a weight of zeros."""
     network = small_network()
-    pair = network.denoiser_pairs[0]
-    pair.down.data.zero_()
+    weight = down(network.denoiser_modules[0])
+    weight.data.zero_()
     optimizer = make_optimizer(network, config_of(name, weight_decay=0.0, **options), CPU)
-    for weight in (weight for _, weight in network.named_parameters()):
-        weight.grad = torch.zeros_like(weight)
-    pair.down.grad = gradient.clone()
+    for _, other in network.named_parameters():
+        other.grad = torch.zeros_like(other)
+    weight.grad = gradient.clone()
     optimizer.step()
-    return pair.down.detach().clone()
+    return weight.detach().clone()
 
 
 GRADIENT = torch.tensor([[1.0, -2.0, 3.0, -4.0, 5.0, -6.0], [0.5, 0.5, -0.5, 0.5, 1.0, 1.0]])

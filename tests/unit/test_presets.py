@@ -10,6 +10,7 @@ from core.config import TrainConfig, with_values
 from core.config.labels import differing
 from core.config.rules import conflicts
 from core.errors import UserError
+from core.models import FAMILY_NAMES
 from core.presets import (
     PERSONAL,
     add_preset,
@@ -33,12 +34,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_each_purpose_and_memory_has_a_preset_that_contradicts_nothing() -> None:
-    presets = shipped_presets("sd1")
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_each_purpose_and_memory_has_a_preset_that_contradicts_nothing(family: str) -> None:
+    presets = shipped_presets(family)
     titles = [preset.title for preset in presets]
     assert titles[:4] == ["Character · 6 GB", "Character · 8 GB", "Character · 12 GB", "Character · 24 GB"]
     assert len(presets) == 12
-    assert shipped_presets("sdxl") == ()
     for preset in presets:
         assert not preset.left_out
         assert not preset.is_own

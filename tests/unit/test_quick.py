@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from core.dataset.scan import scan_dataset, scan_folder
 from core.dataset.statistics import tag_counts
 from core.device import Device
 from core.lora.metadata import Progress, lora_metadata
-from core.models import BaseModel
+from core.models import BaseModel, FamilyName
 from core.paths import STARTER_MODEL
 from core.quick import free_name, quick_config, run_length, suggested_name
 from core.quick_facts import Facts, facts_of
@@ -252,6 +253,19 @@ def test_batch_and_savers_follow_the_card(
     training = config.training
     assert (training.batch_size, training.gradient_checkpointing) == (batch, checkpointing)
     assert config.optimizer.learning_rate == pytest.approx(1e-4 * batch**0.5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("family", "learns", "guidance"), [("sd2", True, 7.0), ("sdxl", False, 6.0), ("kolors", False, 5.0)]
+)
+def test_larger_families_keep_their_text_encoder_and_get_their_own_size(
+    monkeypatch: pytest.MonkeyPatch, family: FamilyName, learns: bool, guidance: float
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SD15", dataclasses.replace(SD15, family=family, native_size_px=1024))
+    config = chosen(monkeypatch, scan_of([GIRL] * 30))
+    assert config.dataset.resolution == config.sampling.width == 1024
+    assert config.network.train_text_encoder is learns
+    assert config.sampling.guidance == guidance
 
 
 def test_few_pictures_are_not_spent_on_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:

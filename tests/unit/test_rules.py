@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from core.config import TrainConfig, load_config, rules_learning, rules_running, with_values
+from core.config import (
+    TrainConfig,
+    load_config,
+    rules_families,
+    rules_learning,
+    rules_networks,
+    rules_running,
+    with_values,
+)
 from core.config.labels import specs_by_key
 from core.config.rules import Facts, Rule, conflicts, idle_options, refuse_contradictions
 from core.config.rules_idle import IDLE
@@ -103,6 +111,23 @@ CASES: list[tuple[str, dict[str, Any], Facts, dict[str, Any], Facts]] = [
     ("Early stop needs", {"validation.patience": 5, "validation.pictures": 0}, LONG, {"validation.patience": 5}, LONG),
     ("no preview prompts", {"sampling.every_n_steps": 100}, LONG,
      {"sampling.every_n_steps": 100, "sampling.prompts": ("a",)}, LONG),
+    ("reads all captions once", {"model.family": "kolors", "dataset.shuffle_tags": True, "dataset.tag_dropout": 0.1},
+     LONG, {"model.family": "sdxl", "dataset.shuffle_tags": True}, LONG),
+    ("reads all captions once", {"dataset.wildcards": True}, Facts(family="kolors"),
+     {"dataset.caption_dropout": 0.1}, Facts(family="kolors")),
+    ("Of Kolors only the denoiser", {"model.family": "kolors", "network.train_denoiser": False}, LONG,
+     {"network.train_denoiser": False}, LONG),
+    ("text encoder of Kolors is not trained", {"model.family": "kolors"}, LONG,
+     {"model.family": "kolors", "network.train_text_encoder": False}, LONG),
+    ("is for LoRA alone", {"network.dora": True, "network.kind": "lokr"}, LONG, {"network.dora": True}, LONG),
+    ("rank-stabilized scale every update counts 16 times", {"network.rank_stabilized": True, "network.alpha": 64.0},
+     LONG, {"network.rank_stabilized": True}, LONG),
+    ("alpha of convolutions is 4 times", {"network.conv_rank": 4, "network.conv_alpha": 16.0}, LONG,
+     {"network.conv_rank": 8, "network.conv_alpha": 16.0}, LONG),
+    ("holds as much as a LoRA of rank 1024", {"network.kind": "loha", "network.rank": 32}, LONG,
+     {"network.kind": "loha"}, LONG),
+    ("rank dropout does nothing in these", {"network.kind": "lokr", "network.rank_dropout": 0.1}, LONG,
+     {"network.kind": "loha", "network.rank_dropout": 0.1}, LONG),
     ("Nothing is saved on the way", {"output.keep_last": 2, "output.save_every_n_epochs": 0}, LONG,
      {"output.keep_last": 2, "output.save_every_n_epochs": 0, "output.save_every_n_steps": 50}, LONG),
 ]  # fmt: skip
@@ -117,7 +142,7 @@ def said(config: TrainConfig, facts: Facts) -> list[str]:
 
 
 def all_rules() -> tuple[Rule, ...]:
-    return (*rules_learning.RULES, *rules_running.RULES)
+    return (*rules_learning.RULES, *rules_networks.RULES, *rules_running.RULES, *rules_families.RULES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
@@ -181,6 +206,19 @@ def test_an_option_without_effect_names_what_switches_it_off() -> None:
     awake = config_of({"schedule.name": "cosine_with_restarts", "sampling.prompts": ("a",)})
     assert "schedule.cycles" not in idle_options(awake)
     assert "sampling.width" not in idle_options(awake)
+
+
+def test_options_of_other_networks_say_that_they_do_nothing() -> None:
+    idle = idle_options(TrainConfig())
+    assert idle["network.conv_alpha"][0] == "network.conv_rank"
+    assert idle["network.factor"][0] == "network.kind"
+    assert "network.max_norm" not in idle and "network.conv_rank" not in idle
+    chosen = idle_options(config_of({"network.dora": True, "network.layers": "attention"}))
+    assert chosen["network.max_norm"][0] == "network.dora"
+    assert chosen["network.conv_rank"][0] == "network.layers"
+    assert "network.factor" not in idle_options(config_of({"network.kind": "lokr"}))
+    text_alone = idle_options(config_of({"network.train_denoiser": False}))
+    assert {"network.only", "network.leave_out", "network.block_ranks", "network.layers"} <= set(text_alone)
 
 
 def test_no_option_is_idle_because_of_itself_and_all_are_known() -> None:

@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from app.caption_tokens import CaptionTokens
+from core.config import TrainConfig, with_values
 from core.dataset.tokens import CLIP_MERGES, TokenCounter, counter_for
 from core.errors import UserError
+from core.families.glm_tokens import GlmTokenizer
 from core.paths import STARTER_MODEL
+from tests.tiny.kolors import save_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER_TOKENIZER = STARTER_MODEL / "tokenizer"
@@ -139,3 +143,16 @@ def test_counting_and_filtering_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_captions_for_kolors_are_counted_by_its_own_tokenizer_and_limit(tmp_path: Path) -> None:
+    file = save_tokenizer(tmp_path / "text_encoder") / "tokenizer.model"
+    config = with_values(TrainConfig(), {"model.base": tmp_path})
+    tokens = CaptionTokens.of(config)
+    assert tokens.most == 254
+    caption = "一只可爱的猫, a cat"
+    assert tokens.counter.count(caption) == len(GlmTokenizer(file).pieces(caption))
+
+
+def test_as_many_tokens_count_as_the_settings_say() -> None:
+    assert CaptionTokens.of(with_values(TrainConfig(), {"model.max_tokens": 225})).most == 225

@@ -102,6 +102,13 @@ class OutputConfig(Section):
             ),
         ),
     )
+    sidecars: bool = Field(
+        False,
+        title="Card for A1111 / Forge",
+        description="Beside the finished LoRA file also write its .json with the trigger word, and the last preview as "
+        "its picture, as A1111 and Forge show them.",
+        json_schema_extra=form(advanced=True, also=("sidecar", "preview.png")),
+    )
     tensorboard: bool = Field(
         False,
         title="TensorBoard files",

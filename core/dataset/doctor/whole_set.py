@@ -43,7 +43,9 @@ def _number_findings(folder: Path, number: int, options: DoctorOptions) -> Itera
         yield finding(
             "too_few",
             folder,
-            tr("{folder} has only {number} pictures.", folder=folder.name, number=number),
+            tr("{folder} has only 1 picture.", folder=folder.name)
+            if number == 1
+            else tr("{folder} has only {number} pictures.", folder=folder.name, number=number),
             tr("Add more if you can; {least} to 50 different ones teach a character well.", least=options.least_images),
         )
     elif number > options.most_images:
@@ -58,7 +60,7 @@ def _number_findings(folder: Path, number: int, options: DoctorOptions) -> Itera
 def _shape_findings(folder: Path, records: Sequence[ImageRecord], options: DoctorOptions) -> Iterator[Finding]:
     wide = sum(record.size_px[0] >= LONG_SHAPE * record.size_px[1] for record in records)
     tall = sum(record.size_px[1] >= LONG_SHAPE * record.size_px[0] for record in records)
-    if max(wide, tall) > options.same_shape_share * len(records):
+    if len(records) > 1 and max(wide, tall) > options.same_shape_share * len(records):
         yield finding(
             "one_shape",
             folder,

@@ -1,0 +1,221 @@
+"""The window of the LoRA tools: forms make tasks, files are dropped, and what came of it is shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from pytestqt.qtbot import QtBot
+from safetensors.torch import load_file
+
+from app.lora_tools import LoraToolsDialog
+from app.main_window import MainWindow
+from app.project import Project
+from app.settings import Settings
+from app.widgets.lora_tool_fields import ChoiceField, LinesField, NumberField, OutputField
+from app.widgets.lora_tool_forms import ToolForm
+from app.widgets.lora_tool_list import LorasField
+from core.control import Command
+from core.events import Event, Finished, StageProgress, StageStarted
+from core.jobs import ConvertJob, Job, ToolJob
+from core.runner import LocalRun
+from core.text import set_language
+from core.tools import tasks
+from tests.loras import random_lora, write_lora
+
+NAME = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Path:
+    return write_lora(tmp_path / "画 a.safetensors", random_lora({NAME: (8, 768)}, rank=4, alpha=2.0))
+
+
+@pytest.fixture
+def dialog(qtbot: QtBot) -> LoraToolsDialog:
+    made = LoraToolsDialog(LocalRun)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def choose(dialog: LoraToolsDialog, tool: str) -> None:
+    dialog.list.setCurrentRow(list(dialog.tools).index(tool))
+
+
+def drop(dialog: LoraToolsDialog, *paths: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    dialog.dropEvent(
+        QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+    )
+
+
+def run(qtbot: QtBot, dialog: LoraToolsDialog) -> None:
+    qtbot.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
+    assert dialog.is_running
+    qtbot.waitUntil(lambda: not dialog.is_running, timeout=20_000)
+
+
+def test_a_dropped_file_is_inspected(qtbot: QtBot, dialog: LoraToolsDialog, lora: Path) -> None:
+    assert not dialog.start_button.isEnabled()
+    drop(dialog, lora)
+    run(qtbot, dialog)
+    assert (
+        "Stable Diffusion 1" in dialog.report.toPlainText() and "mid_block_attentions_0" in dialog.report.toPlainText()
+    )
+    assert dialog.report.isVisible() and not dialog.open_button.isVisible()
+    choose(dialog, "verify")
+    assert not dialog.report.isVisible()
+
+
+def test_a_lora_is_shrunk_beside_itself(qtbot: QtBot, dialog: LoraToolsDialog, lora: Path) -> None:
+    choose(dialog, "resize")
+    drop(dialog, lora)
+    fields = dialog.form.fields
+    rank, output = fields["rank"], fields["output"]
+    assert isinstance(rank, NumberField) and isinstance(output, OutputField)
+    rank.box.setValue(2)
+    target = lora.with_name("画 a-small.safetensors")
+    assert output.value() == target
+    run(qtbot, dialog)
+    assert load_file(target)[f"{NAME}.lora_down.weight"].shape[0] == 2
+    assert str(target) in dialog.outcome.message.text() and "The rank is now 2" in dialog.outcome.message.text()
+    assert dialog.open_button.isVisible()
+
+
+def test_what_exists_is_refused_in_words(qtbot: QtBot, dialog: LoraToolsDialog, lora: Path) -> None:
+    choose(dialog, "convert")
+    drop(dialog, lora)
+    output = dialog.form.fields["output"]
+    assert isinstance(output, OutputField)
+    output.line.setText(str(lora))
+    before = lora.read_bytes()
+    run(qtbot, dialog)
+    assert "exists already" in dialog.outcome.message.text()
+    assert lora.read_bytes() == before and not dialog.open_button.isVisible()
+
+
+def task_of(form: ToolForm) -> tasks.ToolTask | None:
+    job = form.job()
+    return job.task if isinstance(job, ToolJob) else None
+
+
+def test_every_form_makes_its_task(dialog: LoraToolsDialog, lora: Path, tmp_path: Path) -> None:
+    other = write_lora(tmp_path / "b.safetensors", random_lora({NAME: (8, 768)}))
+    expected = {
+        "inspect": tasks.InspectTask,
+        "verify": tasks.VerifyTask,
+        "convert": tasks.ConvertTask,
+        "resize": tasks.ResizeTask,
+        "merge": tasks.MergeTask,
+        "bake": tasks.BakeTask,
+        "extract": tasks.ExtractTask,
+        "edit": tasks.EditTask,
+    }
+    assert list(dialog.tools) == [*expected, "model"]
+    for tool, kind in expected.items():
+        choose(dialog, tool)
+        assert dialog.form.job() is None and not dialog.start_button.isEnabled()
+        drop(dialog, lora)
+        drop(dialog, other)
+        if tool == "edit":
+            lines = dialog.form.fields["put"]
+            assert isinstance(lines, LinesField)
+            lines.text.setPlainText("no pair")
+            assert dialog.form.job() is None
+            lines.text.setPlainText("ss_output_name = x=y\n\n")
+        assert isinstance(task_of(dialog.form), kind), tool
+    task = task_of(dialog.tools["edit"][1])
+    assert isinstance(task, tasks.EditTask) and task.put == {"ss_output_name": "x=y"}
+    merge = task_of(dialog.tools["merge"][1])
+    assert isinstance(merge, tasks.MergeTask) and [item.file for item in merge.loras] == [lora, other]
+    bake = task_of(dialog.tools["bake"][1])
+    assert isinstance(bake, tasks.BakeTask) and (bake.base, bake.loras[0].file) == (lora, other)
+
+
+def test_a_base_model_is_written_in_another_form(dialog: LoraToolsDialog, tmp_path: Path) -> None:
+    choose(dialog, "model")
+    (tmp_path / "old.ckpt").write_bytes(b"")
+    (tmp_path / "a model").mkdir()
+    drop(dialog, tmp_path / "old.ckpt")
+    assert dialog.form.job() == ConvertJob(
+        source=tmp_path / "old.ckpt", target=tmp_path / "old-converted.safetensors", to="file"
+    )
+    form = dialog.form.fields["to"]
+    assert isinstance(form, ChoiceField)
+    form.box.setCurrentIndex(1)
+    job = dialog.form.job()
+    assert isinstance(job, ConvertJob) and (job.to, job.target.name) == ("folder", "old-converted")
+
+
+def test_a_file_is_taken_out_of_the_list(dialog: LoraToolsDialog, lora: Path) -> None:
+    choose(dialog, "merge")
+    drop(dialog, lora, lora)
+    field = dialog.form.fields["loras"]
+    assert isinstance(field, LorasField)
+    field._rows[0][2].setValue(-0.5)
+    value = field.value()
+    assert value is not None and [item["strength"] for item in value] == [-0.5, 1.0]
+    for entry in list(field._rows):
+        field._remove(entry)
+    assert field.value() is None and not dialog.start_button.isEnabled()
+
+
+class Waiting:
+    """A run that works until it is asked to stop."""
+
+    def __init__(self, _job: Job) -> None:
+        self.asked = threading.Event()
+
+    def events(self) -> Iterator[Event]:
+        yield StageStarted(stage="compute", total=10)
+        yield StageProgress(stage="compute", done=2, total=10, elapsed_s=4.0)
+        assert self.asked.wait(20)
+        yield Finished(stopped=True)
+
+    def send(self, command: Command) -> None:
+        self.asked.set()
+
+    def kill(self) -> None:
+        self.asked.set()
+
+
+def test_closing_cancels_first(qtbot: QtBot, lora: Path) -> None:
+    dialog = LoraToolsDialog(Waiting)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    drop(dialog, lora)
+    dialog.start()
+    qtbot.waitUntil(lambda: "About" in dialog.status.text())
+    assert dialog.bar.isVisible() and not dialog.stack.isEnabled()
+    dialog.reject()
+    assert dialog.isVisible()
+    qtbot.waitUntil(lambda: not dialog.isVisible())
+
+
+def test_the_program_ends_with_a_tool_at_work(qtbot: QtBot, lora: Path) -> None:
+    dialog = LoraToolsDialog(Waiting)
+    qtbot.addWidget(dialog)
+    drop(dialog, lora)
+    dialog.start()
+    dialog.shut_down()
+    qtbot.waitUntil(lambda: not dialog.is_running)
+
+
+def test_the_sidebar_opens_the_tools_in_both_languages(qtbot: QtBot, project: Project, settings: Settings) -> None:
+    window = MainWindow(project, settings)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.mouseClick(window.sidebar.tools_button, Qt.MouseButton.LeftButton)
+    assert window.tools is not None and window.tools.isVisible()
+    assert window.tools.list.item(0).text() == "Inspect"
+    settings.set_language("zh")
+    assert window.tools.list.item(0).text() == "查看"
+    set_language("en")

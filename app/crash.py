@@ -22,6 +22,9 @@ from core.text import tr
 
 _log = logging.getLogger("kiln.window")
 
+_WIDTH = 720
+"""Of the dialog: its five buttons stand in one row."""
+
 
 def log_path() -> Path:
     """Where the window writes what it did not foresee."""
@@ -77,6 +80,7 @@ class CrashDialog(MessageDialog):
             ),
             parent,
         )
+        self.setFixedWidth(_WIDTH)
         self._detail = QPlainTextEdit(detail)
         self._detail.setReadOnly(True)
         self._detail.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)

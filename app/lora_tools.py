@@ -89,7 +89,6 @@ class LoraToolsDialog(QDialog):
         self.status = label(role="muted", wrap=True)
         self.outcome = OutcomeLine()
         self.report = QTextEdit(readOnly=True)
-        self.report.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
         theme.signals.changed.connect(self._draw_report)
         self.open_button = button(icon="folder-open")
         self.open_button.clicked.connect(self._show_in_folder)
@@ -128,7 +127,7 @@ class LoraToolsDialog(QDialog):
     def start(self) -> None:
         """Do what the form says."""
         job = self.form.job()
-        if self.is_running or job is None:
+        if self.is_running or job is None or self.form.problem():
             return
         self._forget()
         worker = JobWorker(self._make_run(job), self)
@@ -192,17 +191,19 @@ class LoraToolsDialog(QDialog):
         if event.stopped:
             self.outcome.say(tr("Stopped. Nothing was written."))
         elif event.output is not None:
-            self.outcome.say(" ".join([tr("Written: {path}", path=event.output), *self._notices]), "success")
+            self.outcome.say("\n".join([tr("Written: {path}", path=event.output), *self._notices]), "success")
         else:
             self.outcome.say(" ".join(self._notices))
         self._end()
 
     def _on_failed(self, event: Failed) -> None:
+        self._closes = False  # Or nobody would read it.
         self.outcome.show_failure(event, may_try_again=False)
         self._end()
 
     def _end(self) -> None:
         self.worker = None
+        self.form.propose()
         self._show()
         if self._closes:
             self.close()
@@ -253,10 +254,13 @@ class LoraToolsDialog(QDialog):
         self.list.setEnabled(not running)
         self.stack.setEnabled(not running)
         self.bar.setVisible(running)
-        self.status.setVisible(running)
+        problem = "" if running else self.form.problem()
+        if not running:
+            self.status.setText(problem)
+        self.status.setVisible(running or bool(problem))
         self.report.setVisible(bool(self.report.toPlainText()))
         self.start_button.setVisible(not running)
-        self.start_button.setEnabled(self.form.job() is not None)
+        self.start_button.setEnabled(self.form.job() is not None and not problem)
         self.close_button.setVisible(not running)
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(True)
@@ -275,6 +279,7 @@ class LoraToolsDialog(QDialog):
         self.open_button.setText(tr("Show in folder"))
         self.close_button.setText(tr("Close"))
         self.outcome.retranslate()
+        self._draw_report()
         self._show()
 
 
@@ -290,7 +295,7 @@ def _html(parts: Sequence[ReportPart]) -> str:
             )
             pieces.append(f"<tr>{''.join(cells)}</tr>")
         pieces.append("</table>")
-        pieces += [f"<p>{escape(sentence)}</p>" for sentence in part.sentences]
+        pieces += [f'<p style="{_colour(words, is_first=False)}">{escape(words)}</p>' for words in part.sentences]
     return "".join(pieces)
 
 
@@ -298,4 +303,6 @@ def _colour(cell: str, *, is_first: bool) -> str:
     tokens = theme.tokens()
     if cell.startswith("█"):
         return f"color: {tokens.accent};"
-    return f"color: {tokens.muted};" if is_first else ""
+    if cell.startswith(("✓", "✗")):
+        return f"color: {tokens.success if cell.startswith('✓') else tokens.danger};"
+    return f"color: {tokens.muted}; white-space: nowrap;" if is_first else ""

@@ -61,8 +61,14 @@ def _known(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _kind(config: TrainConfig) -> str:
-    """What times can be compared within: one base model on one device in one number format."""
-    return f"{config.model.base}|{config.training.device}|{config.training.precision}"
+    """What times can be compared within: one base model and kind of network, on one device, computed in one way."""
+    training, network = config.training, config.network
+    words = [str(config.model.base), training.device, training.precision]
+    words += [training.base_weights] if training.base_weights != "full" else []
+    words += ["compile"] if training.compile else []
+    words += [network.kind] if network.kind != "lora" else []
+    words += ["dora"] if network.dora else []
+    return "|".join(words)
 
 
 def _alike(one: float, other: float) -> bool:

@@ -245,8 +245,10 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     demo = verbs.add_parser("demo", help=tr("train the shipped demo character and show before and after"))
     demo.add_argument("--output", type=Path, metavar="DIR")
     options = parser.parse_args(own)
-    if changes and options.verb not in ("quick", "train", "resume"):
+    if changes and options.verb not in ("quick", "train", "resume", "sample"):
         raise WrongUseError("{verb} takes no settings.", remedy="Add --help to see what there is.", verb=options.verb)
+    if options.verb == "sample" and any(not key.startswith("model.") for key in changes):
+        raise WrongUseError("sample takes no settings but those of the model.", remedy="Write: --model.vae FILE")
     if options.verb == "tag" and options.undo and sum(word != "--" for word in own) > 3:
         raise WrongUseError("--undo takes no other options.", remedy="Write: kiln tag FOLDER --undo")
     return options, changes
@@ -289,7 +291,7 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
             return prepare_job(options)
         if options.verb == "convert":
             return convert_job(options)
-        return _sample(options)
+        return _sample(options, changes)
 
 
 def _loaded(path: Path) -> TrainConfig:
@@ -331,10 +333,11 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
         return TrainJob(config=_changed(config, changes))
 
 
-def _sample(options: argparse.Namespace) -> SampleJob:
+def _sample(options: argparse.Namespace, changes: dict[str, str]) -> SampleJob:
     from core.models import describe_base
 
     base = describe_base(base_here(options.base))
+    model = _changed(TrainConfig(), changes).model.model_copy(update={"base": base.path})
     size = base.native_size_px if options.size is None else options.size
     usual_guidance = 4.0 if base.is_starter else 7.0
     sampling = {
@@ -347,7 +350,7 @@ def _sample(options: argparse.Namespace) -> SampleJob:
         "seed": options.seed,
     }
     return SampleJob(
-        base=base.path,
+        model=model,
         lora=here(options.lora) if options.lora else None,
         strength=options.strength,
         target=here(options.output),

@@ -15,6 +15,7 @@ from typing import Literal
 from core.config import TrainConfig, with_values
 from core.device import Device
 from core.errors import UserError
+from core.estimate_network import num_trained, trains_text_encoder
 from core.model_shape import ModelShape, shape_of
 from core.models import BaseModel
 from core.text import tr
@@ -34,6 +35,11 @@ _FULL_PRECISION = 1.71
 
 _MEASURED_RANK = 16
 """The rank that these were measured with; each further one keeps two numbers for each module and pixel."""
+
+_KINDS = {"lora": 1.0, "loha": 1.25, "lokr": 1.43}
+_DORA = 1.37
+"""How much more a pass keeps with another kind of network than LoRA, and with weight decomposition: each layer keeps
+inputs of its own, which the layers of a LoRA share. Counted on both networks as well."""
 
 _TEXT_BLOCK = 54.0
 """Bytes kept by a layer of the text encoder for each channel of each token, in 16 bits."""
@@ -170,12 +176,14 @@ def _text_bytes(stage: Stage, config: TrainConfig, shape: ModelShape, size: int)
 def _pass_bytes(config: TrainConfig, shape: ModelShape, size: int) -> float:
     """What one picture keeps for the way back, all parts that are trained."""
     pixels = config.dataset.resolution**2 / shape.scale**2
+    network = config.network
+    kind = _DORA if network.dora and network.kind == "lora" else _KINDS[network.kind]
     wide = _FULL_PRECISION if size == 4 else 1.0
-    ranks = 2 * size * (config.network.rank - _MEASURED_RANK) * shape.modules
+    ranks = 2 * size * (network.rank - _MEASURED_RANK) * shape.modules if network.kind == "lora" else 0.0
     if config.training.gradient_checkpointing:
         inputs = _RESNET_INPUT * shape.resnets + _TRANSFORMER_INPUT * shape.transformers + _BLOCK_INPUT * shape.blocks
-        return (inputs + _BLOCK * shape.widest) * wide * pixels
-    kept = (_kept(shape, size) + ranks) * pixels
+        return (inputs + _BLOCK * kind * shape.widest) * wide * pixels
+    kept = (kind * _kept(shape, size) + ranks) * pixels
     if trains_text_encoder(config):
         kept += _TEXT_BLOCK * wide * shape.text_width * shape.text_layers * (config.model.max_tokens + 2)
     return kept
@@ -191,18 +199,6 @@ def _lora_bytes(config: TrainConfig, shape: ModelShape) -> float:
     """Weights and gradients in 32 bits, what the optimizer keeps, and the average where there is one."""
     per_number = 8 + _OPTIMIZER[config.optimizer.name] + (4 if config.optimizer.ema_decay else 0)
     return per_number * num_trained(config, shape)
-
-
-def num_trained(config: TrainConfig, shape: ModelShape) -> int:
-    """Numbers in the LoRA."""
-    per_rank = shape.lora_denoiser * config.network.train_denoiser
-    per_rank += shape.lora_text_encoder * trains_text_encoder(config)
-    return per_rank * config.network.rank
-
-
-def trains_text_encoder(config: TrainConfig) -> bool:
-    """Whether the text encoder takes part."""
-    return config.network.train_text_encoder and config.optimizer.text_encoder_learning_rate > 0
 
 
 def caches_captions(config: TrainConfig) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -73,7 +74,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Remove temporary files of writers that died; those of living processes stay."""
+    """Remove temporary files and folders of writers that died; those of living processes stay."""
     names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - there may be thousands of other files
     for name in names:
         if name.startswith(".kiln-") and name.endswith(".tmp"):
@@ -81,4 +82,7 @@ def remove_left_overs(folder: Path) -> None:
 
             pid = name.split("-")[1]
             if not (pid.isdigit() and psutil.pid_exists(int(pid))):
-                (folder / name).unlink(missing_ok=True)
+                if (place := folder / name).is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, field_validator
 
 from core.config.base import Section
-from core.config.model import SamplingConfig, TrainConfig
+from core.config.model import ModelConfig, SamplingConfig, TrainConfig
 from core.control import Control
 from core.dataset.caption_ending import no_picture_ending
 from core.dataset.edits import Fit
@@ -102,10 +102,10 @@ class TrainJob(Section):
 
 
 class SampleJob(Section):
-    """Draw pictures with a base model and, when given, a LoRA file."""
+    """Draw pictures with a base model, used as its settings say, and, when given, with a LoRA file."""
 
     kind: Literal["sample"] = "sample"
-    base: Path
+    model: ModelConfig
     lora: Path | None = None
     strength: float = Field(1.0, ge=-4, le=4)
     sampling: SamplingConfig

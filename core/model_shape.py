@@ -16,14 +16,18 @@ _DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
 _UP = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
 
 
+Layers = tuple[tuple[str, tuple[int, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """Sizes of a base model.
 
-    `denoiser`, `text_encoder` and `vae` count weights. `lora_denoiser` and `lora_text_encoder` count what a LoRA of
-    rank 1 adds. `resnets`, `transformers` and `blocks` are sums of channels over those parts of the denoiser, each
-    level weighted with its share of the latent pixels; `modules` is the same sum over modules that take a LoRA, of 1
-    each.
+    `denoiser`, `text_encoder` and `vae` count weights. `denoiser_layers` and `text_encoder_layers` are the paths of
+    all layers that multiply, of the text encoders those that can be trained, with the shapes of their weights, [out,
+    in] or [out, in, k, k]. `resnets`, `transformers` and `blocks` are sums of channels over those parts of the
+    denoiser, each level weighted with its share of the latent pixels; `modules` is the same sum over modules that take
+    a LoRA, of 1 each.
     `widest` is the most channels of one block, weighted in the same way. `text_width` is that of the widest text
     encoder, and `text_layers` counts the layers of all of them as if they had that width. `scale` is picture
     pixels per latent pixel, along a side.
@@ -32,8 +36,8 @@ class ModelShape:
     denoiser: int
     text_encoder: int
     vae: int
-    lora_denoiser: int
-    lora_text_encoder: int
+    denoiser_layers: Layers
+    text_encoder_layers: Layers
     resnets: float
     transformers: float
     blocks: float
@@ -74,8 +78,10 @@ def _shape(base: BaseModel, vae: Path, _stamps: tuple[tuple[Path, int, int], ...
         denoiser=_count(denoiser),
         text_encoder=sum(_count(part) for part in texts),
         vae=_count(vae_part),
-        lora_denoiser=_lora(denoiser, ".attentions."),
-        lora_text_encoder=0 if base.family == "kolors" else sum(_lora(part, ".layers.") for part in texts),
+        denoiser_layers=tuple(_layers(denoiser)),
+        text_encoder_layers=tuple(
+            layer for part in texts if base.family != "kolors" for layer in _layers(part) if ".layers." in layer[0]
+        ),
         resnets=resnets,
         transformers=transformers,
         blocks=blocks,
@@ -105,13 +111,11 @@ def _count(part: PartSource) -> int:
     return sum(prod(shape) for _, shape in _shapes(part))
 
 
-def _lora(part: PartSource, place: str) -> int:
-    """Numbers of a LoRA of rank 1 on all matrices, and convolutions over one pixel, at a place of the model."""
-    return sum(
-        shape[0] + shape[1]
-        for name, shape in _shapes(part)
-        if place in name and name.endswith(".weight") and (len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)))
-    )
+def _layers(part: PartSource) -> Iterable[tuple[str, tuple[int, ...]]]:
+    """All matrices and convolutions."""
+    for name, shape in _shapes(part):
+        if name.endswith(".weight") and len(shape) in (2, 4):
+            yield name.removesuffix(".weight"), shape
 
 
 def _levels(config: Mapping[str, Any]) -> tuple[float, float, float, float, float]:
@@ -121,7 +125,10 @@ def _levels(config: Mapping[str, Any]) -> tuple[float, float, float, float, floa
     layers = per_block if isinstance(per_block, int) else max(per_block)
     down, up = config.get("down_block_types", _DOWN), config.get("up_block_types", _UP)
     depth = config.get("transformer_layers_per_block") or 1
-    depths = [depth] * len(channels) if isinstance(depth, int) else list(depth)
+    depths = [
+        sum(item) / len(item) if isinstance(item, list) else item
+        for item in ([depth] * len(channels) if isinstance(depth, int) else depth)
+    ]
     resnets = transformers = blocks = modules = widest = 0.0
     levels = list(enumerate(channels))
     for level, width, kind, count in (

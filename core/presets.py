@@ -27,9 +27,6 @@ SHIPPED = RESOURCES / "presets"
 LONGEST_TITLE = 80
 LONGEST_TEXT = 2000
 
-_LIKE = {"sd2": "sd1"}
-"""Families that the presets of another one suit: as large, trained in the same way."""
-
 PERSONAL = frozenset(
     {
         "model.base",
@@ -100,7 +97,6 @@ def own_folder() -> Path:
 
 def shipped_presets(family: str) -> tuple[Preset, ...]:
     """The presets that come with Kiln for a family, by purpose and memory."""
-    family = _LIKE.get(family, family)
     return tuple(preset for preset in _presets(SHIPPED) if preset.family in ("", family))
 
 

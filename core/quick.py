@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.config import TrainConfig, validated
+from core.config import TrainConfig, validated, with_values
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
 from core.dataset.records import Scan
 from core.dataset.scan import repeats_of
 from core.device import Device
 from core.errors import UserError
-from core.estimate import estimate_memory, saved
+from core.estimate import estimate_memory, savers
 from core.models import BaseModel, describe_base
 from core.paths import default_output_folder
 from core.quick_facts import Facts, facts_of
@@ -31,6 +31,9 @@ MOST_REPEATS = 10
 
 ROOM = 0.85
 """Share of a card's memory that a choice may use; the desktop and other programs have the rest."""
+
+ROOM_WITH_PREVIEWS = 0.97
+"""The same while previews are drawn, which is rare, and ends no run when it fails."""
 
 _BATCHES = ((22, 4), (11, 2))
 """From so many gigabytes of a card on, so many pictures in a batch."""
@@ -128,25 +131,49 @@ def sound_repeats(facts: Facts, model: BaseModel) -> int:
 
 
 def _for_device(config: TrainConfig, model: BaseModel, facts: Facts, device: Device | None) -> TrainConfig:
-    """The largest batch that is of use and fits without savers; where not even one picture fits, with savers."""
+    """The largest batch that is of use and fits without savers; where not even one picture does, with checkpointing.
+
+    Where that is not enough either, with as many savers as it takes.
+    """
     if device is None or not device.total_bytes:
         return config
-    values = config.model_dump()
     try:
+        batches = [config]
         if device.kind == "cuda":
             shown = facts.num_shown * (config.dataset.repeats or 1) * USUAL_EPOCHS
             gigabytes = device.total_bytes / 2**30
-            for least, size in _BATCHES:
-                if gigabytes < least or shown / size < _LEAST_STEPS:
-                    continue
-                values["training"]["batch_size"] = size
-                values["optimizer"].update(_rates(size))
-                larger = validated(values)
-                if estimate_memory(larger, model, device.kind).run_bytes <= ROOM * device.total_bytes:
-                    return larger
-        return saved(config, model, device.kind, device.total_bytes, ROOM)[0]
+            useful = [size for least, size in _BATCHES if gigabytes >= least and shown / size >= _LEAST_STEPS]
+            batches = [*(_larger(config, size) for size in useful), config]
+        checkpointed = [with_values(one, {"training.gradient_checkpointing": True}) for one in batches]
+        for one in (*batches, *checkpointed):
+            if _fits(one, model, device):
+                return one
+        return _saved(config, model, device)
     except (UserError, OSError):
         return config  # What is wrong with the files is told where the base model is chosen.
+
+
+def _larger(config: TrainConfig, batch_size: int) -> TrainConfig:
+    changes: dict[str, object] = {"training.batch_size": batch_size}
+    return with_values(config, changes | {f"optimizer.{name}": rate for name, rate in _rates(batch_size).items()})
+
+
+def _fits(config: TrainConfig, model: BaseModel, device: Device) -> bool:
+    """Whether a run has room, and its previews at least a place."""
+    estimate, total = estimate_memory(config, model, device.kind), device.total_bytes or 0
+    return estimate.run_bytes <= ROOM * total and estimate.peak_bytes <= ROOM_WITH_PREVIEWS * total
+
+
+def _saved(config: TrainConfig, model: BaseModel, device: Device) -> TrainConfig:
+    """The settings with as many savers as it takes, or all that help."""
+    for saver in savers(config):
+        if _fits(config, model, device):
+            break
+        smaller = with_values(config, saver.changes)
+        less, now = (estimate_memory(one, model, device.kind) for one in (smaller, config))
+        if less.run_bytes < now.run_bytes or less.peak_bytes < now.peak_bytes:
+            config = smaller
+    return config
 
 
 def _fit(model: BaseModel) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 from core.config import TrainConfig
 from core.config.labels import number_text, specs_by_key, value_of, value_text
 from core.device import Device
-from core.estimate import trains_text_encoder
+from core.estimate_network import trains_text_encoder
 from core.models import BaseModel
 from core.quick import RunLength
 from core.quick_facts import Facts
@@ -74,6 +74,8 @@ def _all(
     yield _repeats(config, facts, length)
     yield _batch(config, model, device)
     yield _text_encoder(config, model, facts)
+    if model.family == "sdxl" and model.lineage:
+        yield _clip_skip(model.lineage)
     yield _precision(config, device)
     yield _held_out(config, facts, length)
     yield _previews(config, facts)
@@ -206,7 +208,9 @@ def _batch(config: TrainConfig, model: BaseModel, device: Device | None) -> _Rea
     )
     if training.base_weights == "int8":
         sentence = tr("{batch}, with checkpointing and 8-bit base weights to save memory.", batch=batch)
-        why = tr("Without them the run would not fit. Steps take longer; what is learned is nearly the same.")
+        why = tr(
+            "Without them the run or its previews would not fit. Steps take longer; what is learned is nearly the same."
+        )
     elif training.gradient_checkpointing:
         sentence = tr("{batch}, with checkpointing to save memory.", batch=batch)
         why = tr("Without it the run would not fit. Steps take about a third longer; what is learned is the same.")
@@ -235,12 +239,23 @@ def _text_encoder(config: TrainConfig, model: BaseModel, facts: Facts) -> _Reaso
     if model.family == "kolors":
         why = tr("Kolors reads captions with a language model of 6 billion weights, which is needed only once.")
         return keys, tr("The text encoder stays as it is."), why
-    why = (
-        tr("A style is in how things are drawn, not in a word.")
-        if facts.target == "style"
-        else tr("That saves memory, and its answers can be kept instead of computed in every step.")
-    )
+    if facts.target == "style":
+        why = tr("A style is in how things are drawn, not in a word.")
+    elif model.family == "sdxl":
+        why = tr("They know most words already, and what they say is kept instead of computed in every step.")
+    else:
+        why = tr("That saves memory, and its answers can be kept instead of computed in every step.")
+    if model.family == "sdxl":
+        return keys, tr("Both text encoders stay as they are."), why
     return keys, tr("The text encoder stays as it is."), why
+
+
+def _clip_skip(lineage: str) -> _Reason:
+    return (
+        ("model.clip_skip",),
+        tr("The usual layer of both text encoders, which people call clip skip 2."),
+        tr("{lineage} was made with it, as all models of the SDXL kind: there 1 and 2 are the same.", lineage=lineage),
+    )
 
 
 def _precision(config: TrainConfig, device: Device | None) -> _Reason:

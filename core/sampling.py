@@ -103,10 +103,11 @@ def sample(job: SampleJob, control: Control) -> Iterator[Event]:
     """
     if not job.sampling.prompts:
         raise UserError("There is no prompt.", remedy="Write what should be drawn.")
-    base = describe_base(job.base)
+    base = describe_base(job.model.base)
     yield JobStarted(job="sample", total_steps=len(job.sampling.prompts))
     yield StageStarted(stage="load")
     from core.families.base import family as family_of
+    from core.families.base import use_as
     from core.lora.file import load_lora
     from core.lora.network import add_from_file
     from core.training.device import choose_device, choose_threads, in_its_own_precision
@@ -115,7 +116,8 @@ def sample(job: SampleJob, control: Control) -> Iterator[Event]:
     tensors = load_lora(job.lora, family=base.family) if job.lora else None
     device, dtype = choose_device(job.device)
     family = family_of(base.family)
-    parts = family.load(base, dtype)
+    parts = family.load(base, dtype, job.model.vae)
+    use_as(parts, job.model)
     choose_threads(parts.denoiser)
     if tensors is not None:
         add_from_file(parts, family, tensors, job.strength)

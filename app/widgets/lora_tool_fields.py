@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import theme
-from app.editors import guard_wheel
+from app.editors import browse_start, guard_wheel, path_of, remember_place
 from app.widgets.card import button, label, pad_spin_box
 from app.widgets.switch import Switch
 from core.text import tr
@@ -60,9 +61,13 @@ class Field(QWidget):
         """What was entered, None for nothing."""
         raise NotImplementedError
 
-    def take(self, paths: Sequence[Path]) -> bool:
-        """Use dropped files; False when this field wants none."""
-        return False
+    def problem(self) -> str:
+        """What is wrong with what was entered, in one sentence; nothing while nothing was."""
+        return ""
+
+    def take(self, paths: Sequence[Path]) -> list[Path]:
+        """Use dropped files; returns those that it used."""
+        return []
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -93,13 +98,18 @@ class PathField(Field):
         text = self.line.text().strip().strip('"')
         return Path(text) if text else None
 
-    def take(self, paths: Sequence[Path]) -> bool:
+    def problem(self) -> str:
+        """That nothing is there."""
+        path = self.value()
+        return tr("{path} does not exist.", path=path) if path is not None and not is_there(path) else ""
+
+    def take(self, paths: Sequence[Path]) -> list[Path]:
         """The first file that fits."""
         for path in paths:
             if self.folders or path.is_file():
                 self.line.setText(str(path))
-                return True
-        return False
+                return [path]
+        return []
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -110,13 +120,17 @@ class PathField(Field):
         self.folder_button.setText(tr("Folder…"))
 
     def _choose_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, self._words(), self.line.text(), f"({LORA_ENDINGS})")
+        name, _ = QFileDialog.getOpenFileName(
+            self, self._words(), str(browse_start(path_of(self.line.text()))), f"{tr('Models')} ({LORA_ENDINGS})"
+        )
         if name:
+            remember_place(Path(name))
             self.line.setText(name)
 
     def _choose_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, self._words(), self.line.text())
+        name = QFileDialog.getExistingDirectory(self, self._words(), str(browse_start(path_of(self.line.text()))))
         if name:
+            remember_place(Path(name))
             self.line.setText(name)
 
 
@@ -140,12 +154,19 @@ class OutputField(Field):
         text = self.line.text().strip().strip('"')
         return Path(text) if text else None
 
+    def problem(self) -> str:
+        """That something is there already."""
+        path = self.value()
+        if path is None or not is_there(path):
+            return ""
+        return " ".join([tr("{path} exists already.", path=path), tr("Choose another name.")])
+
     def propose(self, path: Path) -> None:
         """Show a free name like this one, unless the user gave one."""
         if self._is_own:
             return
         free, number = path, 2
-        while free.exists():
+        while is_there(free):
             free = path.with_name(f"{path.stem}-{number}{path.suffix}")
             number += 1
         self.line.setText(str(free))
@@ -254,23 +275,36 @@ class SwitchField(Field):
 
 
 class LinesField(Field):
-    """Several lines of text."""
+    """Several lines of text; where `are_pairs` is set, each is a key and a value."""
 
-    def __init__(self, title: Words, hint: Words | None = None) -> None:
+    def __init__(self, title: Words, hint: Words | None = None, *, are_pairs: bool = False) -> None:
         super().__init__(title, hint)
+        self._are_pairs = are_pairs
         self.text = QPlainTextEdit()
         self.text.setFixedHeight(84)
         self.text.setTabChangesFocus(True)
+        self.text.textChanged.connect(lambda: self.changed.emit())
         self.row.addWidget(self.text, 1)
 
     def value(self) -> tuple[str, ...]:
         """The lines that hold something."""
         return tuple(line.strip() for line in self.text.toPlainText().splitlines() if line.strip())
 
+    def problem(self) -> str:
+        """The first line that is no key with a value."""
+        parts = [(line, line.partition("=")) for line in self.value() if self._are_pairs]
+        wrong = next((line for line, (key, equals, _) in parts if not key.strip() or not equals), None)
+        return tr("{text} is no key with a value.", text=wrong) if wrong is not None else ""
+
     def retranslate(self) -> None:
         """Set every text in the language in use."""
         super().retranslate()
         self.text.setAccessibleName(self._words())
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name; what cannot be looked at counts as nothing."""
+    return os.path.lexists(path)
 
 
 def dropped_paths(event: QDragEnterEvent | QDropEvent) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -75,12 +76,30 @@ class ToolForm(QWidget):
         except (ValidationError, ValueError):
             return None
 
+    def problem(self) -> str:
+        """What is wrong with what was entered, in words; nothing while something is only missing."""
+        return next(filter(None, (field.problem() for field in self.fields.values())), "")
+
     def take(self, paths: Sequence[Path]) -> None:
-        """Use dropped files for the first field that is empty and wants such, else for the first."""
+        """Use dropped files for the fields that are empty and want such, one after the other, else for the first."""
         wanting = [field for field in self.fields.values() if isinstance(field, (PathField, LorasField))]
-        for field in [*(field for field in wanting if field.value() is None), *wanting]:
-            if field.take(paths):
-                return
+        left = list(paths)
+        for field in [field for field in wanting if field.value() is None] or wanting[:1]:
+            used = field.take(left)
+            left = [path for path in left if path not in used]
+
+    def propose(self) -> None:
+        """Propose a free name for the result, unless the user gave one."""
+        output, first = self.fields.get("output"), self._first_path()
+        # A path that is being typed may be the root or a lone dot.
+        if isinstance(output, OutputField) and first is not None and first.name:
+            is_folder = os.path.isdir(first)  # noqa: PTH112 - false, not an error, where it cannot be looked at
+            name = f"{first.name if is_folder else first.stem}-{self._ending}"
+            if "to" in self.fields:
+                makes_folder = self.fields["to"].value() == "folder"
+            else:
+                makes_folder = is_folder and "base" in self.fields  # A base model stays what it is.
+            output.propose(first.with_name(name if makes_folder else f"{name}.safetensors"))
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -89,18 +108,9 @@ class ToolForm(QWidget):
             field.retranslate()
 
     def _on_changed(self) -> None:
-        output = self.fields.get("output")
-        if isinstance(output, OutputField) and self.sender() is not output:
-            first = self._first_path()
-            if first is not None:
-                output.propose(first.with_name(f"{first.stem}-{self._ending}{self._suffix(first)}"))
+        if self.sender() is not self.fields.get("output"):
+            self.propose()
         self.changed.emit()
-
-    def _suffix(self, first: Path) -> str:
-        """Of the result: a folder has none."""
-        if "to" in self.fields:
-            return "" if self.fields["to"].value() == "folder" else ".safetensors"
-        return first.suffix if first.suffix.lower() == ".safetensors" or first.is_dir() else ".safetensors"
 
     def _first_path(self) -> Path | None:
         for name in ("base", "tuned", "file", "loras"):
@@ -258,7 +268,7 @@ def tool_forms() -> dict[ToolName, tuple[Words, ToolForm]]:
                 lambda: tr("Writes a copy of a LoRA with other metadata; its weights stay as they are."),
                 {
                     "file": _lora(),
-                    "put": LinesField(lambda: tr("Set"), lambda: tr("One line each: key=value")),
+                    "put": LinesField(lambda: tr("Set"), lambda: tr("One line each: key=value"), are_pairs=True),
                     "remove": LinesField(lambda: tr("Remove"), lambda: tr("One key in each line")),
                     "output": _output(),
                 },
@@ -304,7 +314,7 @@ def _edit_job(values: dict[str, object]) -> Job:
     lines = values["put"]
     assert isinstance(lines, tuple)
     pairs = [line.partition("=") for line in lines]
-    if not all(key and equals for key, equals, _ in pairs) or not (lines or values["remove"]):
+    if not all(key.strip() and equals for key, equals, _ in pairs) or not (lines or values["remove"]):
         raise ValueError("nothing to do")
     put = {key.strip(): value.strip() for key, _, value in pairs}
     return ToolJob(task=tasks.EditTask(**{**values, "put": put}))

@@ -8,9 +8,9 @@ from pathlib import Path
 from PySide6.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app import icons, theme
-from app.editors import guard_wheel
+from app.editors import browse_start, guard_wheel
 from app.widgets.card import button, label, pad_spin_box
-from app.widgets.lora_tool_fields import LORA_ENDINGS, NUMBER_WIDTH, Field, Words
+from app.widgets.lora_tool_fields import LORA_ENDINGS, NUMBER_WIDTH, Field, Words, is_there
 from core.text import tr
 
 
@@ -38,14 +38,19 @@ class LorasField(Field):
         """File and strength of each."""
         return [{"file": path, "strength": box.value()} for _, path, box in self._rows] or None
 
-    def take(self, paths: Sequence[Path]) -> bool:
+    def problem(self) -> str:
+        """A file that is gone."""
+        gone = next((path for _, path, _ in self._rows if not is_there(path)), None)
+        return tr("{path} does not exist.", path=gone) if gone is not None else ""
+
+    def take(self, paths: Sequence[Path]) -> list[Path]:
         """Add files."""
         added = [path for path in paths if path.is_file()]
         for path in added:
             self._add(path)
         if added:
             self.changed.emit()
-        return bool(added)
+        return added
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -88,5 +93,7 @@ class LorasField(Field):
         self.changed.emit()
 
     def _choose(self) -> None:
-        names, _ = QFileDialog.getOpenFileNames(self, self._words(), "", f"({LORA_ENDINGS})")
+        names, _ = QFileDialog.getOpenFileNames(
+            self, self._words(), str(browse_start(Path())), f"LoRA ({LORA_ENDINGS})"
+        )
         self.take([Path(name) for name in names])

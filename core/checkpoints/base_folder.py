@@ -11,7 +11,7 @@ from core.checkpoints.dtypes import FLOATS
 from core.checkpoints.folders import FOLDERS, read_config, weight_files
 from core.checkpoints.headers import read_weights_header, weight_formats
 from core.checkpoints.recognition import VARIANTS, Prediction, Variant, lineage_of
-from core.checkpoints.refusals import refuse_formats, refuse_variant
+from core.checkpoints.refusals import missing, refuse_formats, refuse_variant
 from core.checkpoints.sources import part_names
 from core.errors import UserError
 from core.models import BaseModel, FamilyName
@@ -113,8 +113,9 @@ def _family(path: Path, pipeline: str, unet: Mapping[str, Any]) -> FamilyName:
 
 def _variant(index: Mapping[str, Any], unet: Mapping[str, Any], family: FamilyName) -> Variant:
     """What sets a model apart from those that a LoRA is trained for, "" for nothing."""
-    if unet.get("in_channels") != 4:
-        return VARIANTS.get(unet.get("in_channels", 0), "depth")
+    channels = unet.get("in_channels")
+    if channels != 4:
+        return VARIANTS.get(channels, "depth") if isinstance(channels, int) else "depth"
     if unet.get("time_cond_proj_dim"):
         return "lcm"
     if unet.get("class_embed_type"):
@@ -153,7 +154,7 @@ def _size_of_parts(path: Path, family: FamilyName) -> int:
     for part in part_names(family):
         folder = path / FOLDERS[part]
         if not folder.is_dir():
-            raise _missing(folder)
+            raise missing(folder)
         for file in weight_files(folder, part):
             status = file.stat()
             formats = _formats(file, status.st_size, status.st_mtime_ns)
@@ -178,7 +179,7 @@ def _check_rest(path: Path, family: FamilyName) -> None:
     needed = [f"{FOLDERS[part]}/config.json" for part in part_names(family)]
     for name in (*needed, "scheduler/scheduler_config.json", *_TOKENIZERS[family]):
         if not (path / name).exists():
-            raise _missing(path / name)
+            raise missing(path / name)
     for name in _TOKENIZERS[family]:
         _check_tokenizer(path / name)
     if family == "kolors" and not any(_is_filled(path / name / "tokenizer.model") for name in _GLM_TOKENIZERS):
@@ -208,13 +209,4 @@ def _no_tokenizer(folder: Path, names: str) -> UserError:
         failure="tokenizer_missing",
         path=folder,
         name=names,
-    )
-
-
-def _missing(path: Path) -> UserError:
-    return UserError(
-        "The base model is not complete: {path} is missing.",
-        remedy="Download the model again.",
-        failure="model_incomplete",
-        path=path,
     )

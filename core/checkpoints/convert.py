@@ -21,6 +21,7 @@ from core.checkpoints.dtypes import FLOATS
 from core.checkpoints.folders import FOLDERS, weights_name
 from core.checkpoints.opening import check_part
 from core.checkpoints.parts import PartSource, TensorAt, parts_of, scheduler_config, tokenizer_folder
+from core.checkpoints.pickled import PICKLED_ENDINGS
 from core.checkpoints.reading import TensorReader
 from core.checkpoints.single_file import CONFIG_KEY, names_of, prefix_of, shipped_config
 from core.checkpoints.sources import PartName, listed
@@ -51,8 +52,14 @@ def convert(job: ConvertJob, control: Control) -> Iterator[Event]:
     """
     if job.target.exists():
         raise UserError("{path} exists already.", remedy="Choose another name.", path=job.target)
+    ending = job.target.suffix.lower()
+    if ending in PICKLED_ENDINGS or (job.to == "file" and ending != ".safetensors"):
+        raise UserError(
+            "Kiln writes single files as .safetensors alone.",
+            remedy="Give the new file a name that ends in .safetensors, or for a folder one without an ending.",
+        )
     yield JobStarted(job="convert")
-    to_file = job.to == "file" or (job.to == "auto" and job.target.suffix.lower() == ".safetensors")
+    to_file = job.to == "file" or (job.to == "auto" and ending == ".safetensors")
     try:
         with TensorReader() as reader:
             if not to_file:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from core.checkpoints.configs import is_believable
 from core.checkpoints.names import Change, usual_name
+from core.checkpoints.refusals import damaged, missing
 from core.checkpoints.sources import Listed, PartName, PartSource, collected, listed
 from core.errors import UserError
 
@@ -43,6 +45,8 @@ def folder_part(folder: Path, part: PartName) -> PartSource:
     files = [listed(file) for file in weight_files(folder, part)]
     config_file = folder / "config.json"
     config = read_config(config_file)
+    if not is_believable(config):
+        raise damaged(config_file)
     named = _glm(files) if config.get("model_type") == "chatglm" else _named(part, files)
     return PartSource(config, collected(part, named), config_file)
 
@@ -91,15 +95,10 @@ def _indexed(index: Path) -> list[Path]:
     names = sorted({str(name) for name in places.values()}) if isinstance(places, dict) else []
     # A name with folders in it would lead out of the model.
     if not names or any(Path(name).name != name for name in names):
-        raise _damaged(index)
+        raise damaged(index)
     for name in names:
         if not (index.parent / name).is_file():
-            raise UserError(
-                "The base model is not complete: {path} is missing.",
-                remedy="Download the model again.",
-                failure="model_incomplete",
-                path=index.parent / name,
-            )
+            raise missing(index.parent / name)
     return [index.parent / name for name in names]
 
 
@@ -113,18 +112,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(
-            "The base model is not complete: {path} is missing.",
-            remedy="Download the model again.",
-            failure="model_incomplete",
-            path=path,
-        ) from error
+        raise missing(path) from error
     except (ValueError, RecursionError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
     if not isinstance(value, dict):
-        raise _damaged(path)
+        raise damaged(path)
     return value
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError("{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=path)

@@ -17,12 +17,15 @@ from core.checkpoints.content import content_key
 from core.checkpoints.dtypes import FLOATS
 from core.checkpoints.names import usual_name
 from core.checkpoints.reading import TensorReader
+from core.checkpoints.refusals import damaged
 from core.checkpoints.sources import PartName, PartSource, TensorAt, part_title
 from core.errors import UserError
 
 __all__ = ["check_fit", "check_part", "content_key", "empty_module", "load_module", "read_tensor"]
 
 _MOST_NAMES = 3
+_NO_MODEL = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, ArithmeticError)
+"""What libraries raise for a configuration that contradicts itself; all else would be an error of theirs or ours."""
 
 
 def load_module(source: PartSource, kind: PartName, dtype: torch.dtype) -> nn.Module:
@@ -56,7 +59,10 @@ def check_part(source: PartSource, kind: PartName) -> tuple[nn.Module, dict[str,
     Raises:
         UserError: It has not.
     """
-    module = empty_module(source.config, kind)
+    try:
+        module = empty_module(source.config, kind)
+    except _NO_MODEL as error:
+        raise damaged(source.config_file or source.files[0]) from error
     empty = module.state_dict()
     names = {usual_name(kind, name): name for name in empty}
     check_fit(source, kind, {ours: tuple(empty[name].shape) for ours, name in names.items()})

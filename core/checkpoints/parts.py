@@ -5,6 +5,7 @@ Only headers are read, without torch, so this takes milliseconds; `core.checkpoi
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ __all__ = [
 _MOST_KNOWN = 16
 _ENDINGS = (".json", ".safetensors", ".bin")
 _known: dict[object, PartSource] = {}
+_knowing = threading.Lock()
 
 
 def parts_of(base: BaseModel, vae: Path = Path()) -> dict[PartName, PartSource]:
@@ -69,9 +71,10 @@ def part_of(base: BaseModel, part: PartName, vae: Path = Path()) -> PartSource:
             found = folder_part(base.path / FOLDERS[part], part)
         else:
             found = _of_single_file(base, part)
-        while len(_known) >= _MOST_KNOWN:
-            _known.pop(next(iter(_known)), None)
-        _known[key] = found
+        with _knowing:  # The window asks from several threads.
+            while len(_known) >= _MOST_KNOWN:
+                _known.pop(next(iter(_known)))
+            _known[key] = found
     return found
 
 
@@ -93,7 +96,9 @@ def _of_single_file(base: BaseModel, part: PartName) -> PartSource:
     if not tensors:
         raise UserError(
             "{path} has no {part} of {family} in it.",
-            remedy="Choose a whole checkpoint, or the folder of the model.",
+            remedy="Choose a VAE for {family} in the settings, or a whole checkpoint."
+            if part == "vae"
+            else "Choose a whole checkpoint, or the folder of the model.",
             failure="model_incomplete",
             path=base.path,
             part=part_title(part),

@@ -230,12 +230,15 @@ def _made(what: Any, arguments: Any) -> Any:
 def _put(target: Any, items: list[Any]) -> None:
     """Put pairs into a dictionary; of an opaque thing they are of no interest.
 
-    Keys that are no plain values are left out: a hash of nested tuples can take for ever.
+    Keys that are no plain values are left out. A tuple is refused: its hash, which PyTorch would make, can take for
+    ever where tuples are nested.
     """
     if len(items) % 2:
         raise ValueError("half a pair")
     if isinstance(target, dict):
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(key, tuple):
+                raise TypeError("a tuple as a key")
             if isinstance(key, PLAIN):
                 target[key] = value
     elif not isinstance(target, Opaque):

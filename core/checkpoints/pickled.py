@@ -139,6 +139,9 @@ def _of_zip(path: Path) -> PickledHeader:
         )
         if len(pickles) != 1 or not is_plain:
             raise UnreadablePickleError("another kind of zip")
+        # What its table claims is not there, or twice in one place.
+        if sum(sizes.values()) > path.stat().st_size:
+            raise UnreadablePickleError("cut off")
         if sizes[pickles[0]] > _MOST_PICKLE_BYTES:
             raise UnreadablePickleError("too long")
         data = archive.read(pickles[0])

@@ -179,7 +179,10 @@ def _ldm(shapes: Shapes) -> tuple[FamilyName, Variant] | None:
     prefix = next((prefix for prefix in LDM_PREFIXES if f"{prefix}input_blocks.0.0.weight" in shapes), None)
     if prefix is None:
         return None
-    width, channels = shapes[f"{prefix}input_blocks.0.0.weight"][:2]
+    first = shapes[f"{prefix}input_blocks.0.0.weight"]
+    if len(first) != 4:
+        return None
+    width, channels = first[:2]
     blocks = [f"{prefix}input_blocks.{number}." for number in range(1, 12)]
     attention = next((f"{block}1." for block in blocks if f"{block}1.proj_in.weight" in shapes), None)
     if attention is None or any(f"{block}0.time_stack.in_layers.0.weight" in shapes for block in blocks):
@@ -213,7 +216,10 @@ def _of_diffusers(shapes: Shapes) -> tuple[FamilyName, Variant] | None:
     )
     if prefix is None:
         return None
-    width, channels = shapes[f"{prefix}conv_in.weight"][:2]
+    first = shapes[f"{prefix}conv_in.weight"]
+    if len(first) != 4:
+        return None
+    width, channels = first[:2]
     blocks = [f"{prefix}down_blocks.{number}.attentions.0." for number in range(4)]
     attention = next((block for block in blocks if f"{block}proj_in.weight" in shapes), None)
     if attention is None:

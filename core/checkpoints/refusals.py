@@ -1,4 +1,4 @@
-"""What a file or folder is that no LoRA can be trained for, in words."""
+"""What is wrong with a file or folder that no LoRA can be trained for, in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from pathlib import Path
 from core.checkpoints.recognition import Recognised, Variant
 from core.errors import UserError
 from core.text import tr
+
+
+def damaged(path: Path) -> UserError:
+    """A file of a model, or a folder of such, that is not as it was written."""
+    return UserError("{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=path)
+
+
+def missing(path: Path) -> UserError:
+    """A file or folder of a model that is not there."""
+    return UserError(
+        "The base model is not complete: {path} is missing.",
+        remedy="Download the model again.",
+        failure="model_incomplete",
+        path=path,
+    )
 
 
 def refuse_kind(path: Path, found: Recognised) -> UserError:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from core.checkpoints.configs import is_believable
 from core.checkpoints.names import (
     Change,
     NameTable,
@@ -44,6 +45,13 @@ _DIFFUSERS_PREFIXES: dict[PartName, str] = {
 _UNET_ROOTS = ("input_blocks.", "middle_block.", "output_blocks.", "time_embed.", "label_emb.", "out.0.", "out.2.")
 # What text encoders come with and nothing here uses: tables that are computed, and heads for other tasks.
 _UNUSED = ("position_ids", "logit_scale", "attn_mask")
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "denoiser": ("down_block_types", "up_block_types", "block_out_channels"),
+    "vae": ("block_out_channels",),
+    "text_encoder": ("num_hidden_layers", "hidden_size"),
+    "text_encoder_2": ("num_hidden_layers", "hidden_size"),
+}
+"""What the names of a part are made of, without which a configuration makes no sense."""
 _UNUSED_VAE = ("loss.", "model_ema.")
 
 
@@ -87,7 +95,11 @@ def own_configs(file: Listed) -> dict[str, dict[str, Any]]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {part: config for part, config in found.items() if isinstance(config, dict)}
+    return {part: config for part, config in found.items() if isinstance(config, dict) and _makes_sense(part, config)}
+
+
+def _makes_sense(part: str, config: Mapping[str, Any]) -> bool:
+    return is_believable(config) and all(config.get(name) is not None for name in _NEEDED.get(part, ()))
 
 
 def tensors_in(

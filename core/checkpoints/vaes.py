@@ -7,7 +7,8 @@ from typing import Any
 
 from core.checkpoints.folders import folder_part, read_config
 from core.checkpoints.names import usual_name, vae_names
-from core.checkpoints.single_file import tensors_in
+from core.checkpoints.recognition import recognise
+from core.checkpoints.single_file import own_configs, shipped_config, tensors_in
 from core.checkpoints.sources import Listed, PartSource, collected, family_title, listed
 from core.errors import UserError
 from core.models import BaseModel
@@ -65,9 +66,11 @@ def _in_folder(path: Path) -> PartSource:
 
 def _in_file(path: Path, own: dict[str, Any]) -> PartSource:
     file = listed(path)
-    tensors = collected("vae", tensors_in(file, "sd1", "vae", own))
-    if tensors:
-        return PartSource(own, tensors)
+    # Of a whole model it is known what its latents are like, though all VAEs are built alike.
+    whole = recognise(file.shapes, file.metadata).family
+    config = own if whole is None else own_configs(file).get("vae") or shipped_config(whole, "vae")
+    if tensors := collected("vae", tensors_in(file, "sd1", "vae", config)):
+        return PartSource(config, tensors)
     if any(name.startswith("encoder.down_blocks.") for name in file.shapes):
         return _as_diffusers(file, own)
     table = vae_names(own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.config.labels import value_of
+from core.config.labels import choice_label, value_of
 from core.config.model import TrainConfig
 from core.config.rules import Changes, Facts, Rule
 from core.text import tr
@@ -24,6 +24,13 @@ def _changed(config: TrainConfig) -> Changes:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        keys=("model.family", "model.base"),
+        level="error",
+        holds=lambda c, f: f.family is not None and c.model.family not in ("auto", f.family),
+        sentence=lambda c, f: tr("The base model is of the family {family}.", family=choice_label(str(f.family))),
+        way_out=lambda c, f: {"model.family": "auto"},
+    ),
     Rule(
         keys=tuple(_CHANGING_CAPTIONS),
         level="error",

@@ -9,6 +9,7 @@ import torch
 
 from core.checkpoints.opening import load_module
 from core.checkpoints.parts import PartName, PartSource, tokenizer_folder
+from core.checkpoints.refusals import damaged
 from core.dataset.tokens import CHUNK
 from core.families.base import Conditioning, Parts, read_prompts
 from core.families.unet import UNetFamily, first_sampler
@@ -100,10 +101,20 @@ class ClipFamily(UNetFamily):
 
 
 def clip_tokenizer(base: BaseModel, which: int) -> Any:
-    """The tokenizer of a base model's first or second CLIP."""
+    """The tokenizer of a base model's first or second CLIP.
+
+    Raises:
+        UserError: Its files are damaged.
+    """
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(tokenizer_folder(base, which), local_files_only=True)
+    folder = tokenizer_folder(base, which)
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # The library has no class of its own for what it finds wrong in them.
+        raise damaged(folder) from error
 
 
 def pieces(tokenizer: Any, captions: Sequence[str], max_tokens: int) -> Tensor:

@@ -18,8 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from core.checkpoints.opening import check_fit
 from core.checkpoints.reading import TensorReader
+from core.checkpoints.refusals import damaged
 from core.checkpoints.sources import PartSource
-from core.errors import UserError
 from core.families.glm_chunks import Chunk, TextRead, chunk_of, groups_of
 from core.families.glm_tokens import LENGTH
 
@@ -74,12 +74,7 @@ class GlmEncoder(nn.Module):
             self._config = _config(source)
             self._shapes = _shapes(self._config)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(
-                "{path} is damaged.",
-                remedy="Download the model again.",
-                failure="model_damaged",
-                path=source.config_file,
-            ) from error
+            raise damaged(source.config_file or source.files[0]) from error
         check_fit(self.source, "text_encoder", self._shapes)
 
     @property

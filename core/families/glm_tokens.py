@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.checkpoints.refusals import damaged, missing
 
 LENGTH = 256
 """Tokens that Kolors was trained with: captions are padded or cut to so many, the two in front included."""
@@ -37,16 +37,9 @@ class GlmTokenizer:
             # By content: the library opens no file whose path has letters beyond the system's own on Windows.
             self._model: Any = SentencePieceProcessor(model_proto=file.read_bytes())
         except FileNotFoundError as error:
-            raise UserError(
-                "The base model is not complete: {path} is missing.",
-                remedy="Download the model again.",
-                failure="model_incomplete",
-                path=file,
-            ) from error
+            raise missing(file) from error
         except RuntimeError as error:
-            raise UserError(
-                "{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=file
-            ) from error
+            raise damaged(file) from error
         first = int(self._model.get_piece_size())
         self.special = {token: first + number for number, token in enumerate(SPECIAL)}
         """Ids of the special tokens."""

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from core.checkpoints.configs import is_believable
 from core.checkpoints.opening import load_module
 from core.checkpoints.parts import PartName, PartSource, parts_of, scheduler_config
+from core.checkpoints.refusals import damaged
 from core.families.base import Conditioning, Parts, Sizes
 from core.lora.keys import denoiser_name
 from core.models import BaseModel, FamilyName
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+_FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
+"""What the schedules of latent diffusion have, and many leave out: DDIM would cut latents off at -1 and 1 without it.
+
+Only DDIM knows these; diffusers hands them on from one scheduler to the next.
+"""
 
 
 class UNetFamily(ABC):
@@ -59,16 +68,15 @@ class UNetFamily(ABC):
         Raises:
             UserError: A weight is missing, or does not fit this family.
         """
-        from diffusers import DDPMScheduler
-
         sources = parts_of(base, vae)
-        scheduler = DDPMScheduler.from_config(plain_config(scheduler_config(base)))
+        noise = scheduler_config(base)
+        scheduler = _schedule(noise, base)
         parts = Parts(
             tokenizer=self.load_tokenizer(base),
             text_encoder=self.load_text_encoder(base, sources, dtype),
             denoiser=load_module(sources["denoiser"], "denoiser", dtype),
             vae=load_module(sources["vae"], "vae", torch.float32),
-            scheduler_config=scheduler_config(base),
+            scheduler_config=noise,
             alphas_cumprod=scheduler.alphas_cumprod.clone(),
             prediction=scheduler.config.prediction_type,
         )
@@ -93,6 +101,22 @@ class UNetFamily(ABC):
         return latents.float() * float(vae.config.scaling_factor)
 
 
+def _schedule(config: Mapping[str, Any], base: BaseModel) -> Any:
+    """The noise schedule of a base model as training counts it.
+
+    Raises:
+        UserError: Its configuration makes no sense.
+    """
+    from diffusers import DDPMScheduler
+
+    try:
+        if not is_believable(config):
+            raise ValueError("no noise schedule")
+        return DDPMScheduler.from_config(plain_config(config))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise damaged(base.path / "scheduler" / "scheduler_config.json") from error
+
+
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A scheduler's configuration without the names of the class and the version that wrote it."""
     return {key: value for key, value in config.items() if not key.startswith("_")}
@@ -102,4 +126,4 @@ def first_sampler(parts: Parts) -> Any:
     """DPM-Solver++ (2M), which draws well in 20 steps, on the noise schedule of the base model."""
     from diffusers import DPMSolverMultistepScheduler
 
-    return DPMSolverMultistepScheduler.from_config(plain_config(parts.scheduler_config))
+    return DPMSolverMultistepScheduler.from_config({**_FOR_LATENTS, **plain_config(parts.scheduler_config)})

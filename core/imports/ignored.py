@@ -21,7 +21,8 @@ Reason = Literal[
     "accelerate",
     "family",
     "own_vae",
-    "one_text_encoder",
+    "text_encoders",
+    "no_such_part",
     "network",
     "one_conv_rank",
     "bring_back",
@@ -86,7 +87,8 @@ def sentence(reason: Reason) -> str:
         "accelerate": tr("Several cards and machines are set up with the launcher of accelerate."),
         "family": tr("Kiln reads the kind of a base model from its files."),
         "own_vae": tr("Kiln uses the VAE as it is, without this option."),
-        "one_text_encoder": tr("The models that Kiln trains for have one text encoder and no such part."),
+        "text_encoders": tr("Kiln trains both text encoders of SDXL alike."),
+        "no_such_part": tr("None of the base models that Kiln trains for has such a part."),
         "network": tr("It belongs to a kind of network that Kiln does not train."),
         "one_conv_rank": tr("Kiln gives all 3x3 convolutions the same rank and alpha."),
         "bring_back": tr("Kiln has no rule that brings layers back that another one left out."),
@@ -157,10 +159,13 @@ IGNORED: Mapping[str, Reason] = _all(
             offload_param_nvme_path zero_stage zero3_init_flag zero3_save_16bit_model
             fp16_master_weights_and_gradients
         """,
-        "family": "v2 sdxl flux1_checkbox sd3_checkbox model_list",
-        "one_text_encoder": """
-            learning_rate_te learning_rate_te1 text_encoder_2 text_encoder_3 text_encoder_4 text_encoder_2_layer_skip
-            text_encoder_3_layer_skip text_encoder_4_layer_skip prior effnet_encoder decoder decoder_text_encoder
+        "family": "model_list",
+        "text_encoders": """
+            learning_rate_te learning_rate_te1 learning_rate_te2 text_encoder_2 text_encoder_2_layer_skip
+        """,
+        "no_such_part": """
+            text_encoder_3 text_encoder_4 text_encoder_3_layer_skip text_encoder_4_layer_skip
+            prior effnet_encoder decoder decoder_text_encoder
             decoder_vqgan transformer clip_l clip_g t5xxl t5xxl_max_token_length ae apply_t5_attn_mask
             clip_l_dropout_rate clip_g_dropout_rate t5_dropout_rate train_t5xxl
         """,
@@ -226,15 +231,15 @@ _STARTS: Mapping[str, Reason] = {
     "secrets.": "private",
     "cloud.": "services",
     "embedding.": "embeddings",
-    "text_encoder_2.": "one_text_encoder",
-    "text_encoder_3.": "one_text_encoder",
-    "text_encoder_4.": "one_text_encoder",
-    "prior.": "one_text_encoder",
-    "effnet_encoder.": "one_text_encoder",
-    "decoder.": "one_text_encoder",
-    "decoder_text_encoder.": "one_text_encoder",
-    "decoder_vqgan.": "one_text_encoder",
-    "transformer.": "one_text_encoder",
+    "text_encoder_2.": "text_encoders",
+    "text_encoder_3.": "no_such_part",
+    "text_encoder_4.": "no_such_part",
+    "prior.": "no_such_part",
+    "effnet_encoder.": "no_such_part",
+    "decoder.": "no_such_part",
+    "decoder_text_encoder.": "no_such_part",
+    "decoder_vqgan.": "no_such_part",
+    "transformer.": "no_such_part",
     "vae.": "own_vae",
     "quantization.": "precision",
 }

@@ -8,11 +8,13 @@ from pathlib import Path
 from core.config import TrainConfig
 from core.dataset.scan import repeats_of
 from core.files import write_text
-from core.imports.blocks import block_weights
+from core.imports.blocks import block_weights, layout_of
+from core.imports.families import TRAIN_TYPES, chosen_family
 from core.imports.kohya_writer import Writer
 from core.imports.networks import is_for_lycoris, network_arguments
 from core.imports.pictures import longest_shape, tags_in_prefix
 from core.imports.rates import MOST_EPOCHS
+from core.models import FamilyName
 from core.text import tr
 
 _OPTIMIZERS = {
@@ -41,10 +43,11 @@ def to_kohya_toml(config: TrainConfig, prompts_file: Path | None = None) -> str:
             themselves, as SD-Trainer's form has them.
     """
     writer = Writer(config)
-    _base_model(writer)
+    family = chosen_family(config.model)
+    _base_model(writer, family)
     _pictures(writer)
     _captions(writer)
-    _network(writer)
+    _network(writer, family)
     _run(writer)
     _loss(writer)
     _optimizer(writer)
@@ -82,9 +85,14 @@ def save_kohya(config: TrainConfig, path: Path) -> list[Path]:
     return [path, prompts_file]
 
 
-def _base_model(writer: Writer) -> None:
+def _base_model(writer: Writer, family: FamilyName | None) -> None:
     model = writer.config.model
-    writer.put("model_train_type", "sd-lora", "model.family")
+    writer.said("model.family")
+    if family == "kolors":
+        writer.say(tr("kohya's scripts do not train Kolors; these settings are for another base model there."))
+    elif family is not None:
+        writer.put("model_train_type", TRAIN_TYPES[family])
+        writer.put("v2", family == "sd2")
     if model.base != Path():
         writer.put("pretrained_model_name_or_path", model.base, "model.base")
     if model.vae != Path():
@@ -189,7 +197,7 @@ def _with_comma(words: str) -> str:
     return f"{words}," if words and words[-1].isalnum() else words
 
 
-def _network(writer: Writer) -> None:
+def _network(writer: Writer, family: FamilyName | None) -> None:
     network, rates = writer.config.network, writer.config.optimizer.block_rates
     is_lycoris = is_for_lycoris(network)
     writer.put("network_module", "lycoris.kohya" if is_lycoris else "networks.lora")
@@ -201,20 +209,16 @@ def _network(writer: Writer) -> None:
     writer.put("network_train_text_encoder_only", not network.train_denoiser, "network.train_denoiser")
     if network.start_from != Path():
         writer.put("network_weights", network.start_from, "network.start_from")
-    arguments, said = network_arguments(network)
+    arguments, said = network_arguments(network, family)
     writer.said(*said)
     for name in ("rank_dropout", "module_dropout"):
         writer.said(f"network.{name}")
         if value := getattr(network, name):
             arguments.append(f"{name}={value}")
-    if rates and not is_lycoris and (weights := block_weights(rates)) is not None:
+    if rates and not is_lycoris and (weights := block_weights(rates, layout_of(family))) is not None:
         writer.said("optimizer.block_rates")
-        down, middle, up = weights
-        arguments += [
-            "down_lr_weight=" + ",".join(f"{weight:g}" for weight in down),
-            f"mid_lr_weight={middle:g}",
-            "up_lr_weight=" + ",".join(f"{weight:g}" for weight in up),
-        ]
+        for side, numbers in zip(("down", "mid", "up"), weights, strict=True):
+            arguments.append(f"{side}_lr_weight=" + ",".join(f"{number:g}" for number in numbers))
     if arguments:
         writer.put("network_args", arguments)
 

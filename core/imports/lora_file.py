@@ -64,6 +64,9 @@ def lora_file_arguments(
             found += _datasets(argument)
         elif key == "modelspec.trigger_phrase":
             found.append(Argument(key, "dataset.trigger_word", value))
+        elif key == "modelspec.prediction_type":
+            # Of SDXL nothing else in the file says it; epsilon is also written by programs that did not look.
+            found.append(Argument(key, "v_parameterization", raw.startswith("v"), words=raw))
         else:
             found.append(argument)
     names = {argument.name for argument in found}

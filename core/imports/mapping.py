@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.config import field_specs
 from core.imports.draft import Argument, Arguments, Draft
+from core.imports.families import map_family
 from core.imports.networks import map_network
 from core.imports.pictures import map_pictures
 from core.imports.previews import map_previews
@@ -185,30 +186,9 @@ def _base_model(draft: Draft, arguments: Arguments) -> None:
     else:
         draft.path(base, "model.base")
     draft.path(arguments.take("vae"), "model.vae")
+    map_family(draft, arguments)
     draft.convert(arguments.take("v_parameterization"), "model.prediction", _prediction)
     draft.convert(arguments.take("max_token_length"), "model.max_tokens", _token_length)
-    kind = arguments.take("model_train_type")
-    if kind is not None:
-        if kind.value == "sd-lora":
-            draft.take(kind, "model.family", "auto", tr("Kiln reads the kind of a base model from its files."))
-        else:
-            draft.leave(
-                kind, tr("Kiln trains LoRAs of Stable Diffusion 1.x; this file is for {kind}.", kind=kind.original)
-            )
-    version = arguments.take("base_model_version")
-    if version is not None:
-        if str(version.value).startswith("sd_v1"):
-            draft.take(version, "model.family", "auto", tr("Kiln reads the kind of a base model from its files."))
-        else:
-            draft.leave(
-                version, tr("Kiln trains LoRAs of Stable Diffusion 1.x; this file is for {kind}.", kind=version.value)
-            )
-    v2 = arguments.get("v2")
-    if v2 is not None and str(v2.value).lower() == "true":
-        arguments.take("v2")
-        draft.leave(
-            v2, tr("Kiln trains LoRAs of Stable Diffusion 1.x; this file is for {kind}.", kind="Stable Diffusion 2")
-        )
 
 
 def _is_on_a_hub(draft: Draft, value: object) -> bool:

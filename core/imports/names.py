@@ -19,7 +19,7 @@ block_lr_zero_threshold loss_type timestep_sampling mixed_precision save_precisi
 output_name log_with logging_dir save_last_n_steps validation_split enable_preview sample_prompts prompt_file
 positive_prompts negative_prompts randomly_choice_prompt sample_width sample_height sample_seed sample_steps
 sample_cfg sample_sampler sample_at_first sample_every_n_epochs sample_every_n_steps LoRA_type max_resolution
-dropout debiased_estimation
+dropout debiased_estimation v2 sdxl base_model_version
 """
 """Options that are handled in groups, several of them together."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from core.config.model import NetworkConfig
-from core.imports.blocks import DOWN_PARTS, NUM_BLOCKS, UP_PARTS
+from core.imports.blocks import Layout, layout_for, layout_of
 from core.imports.draft import Argument, Arguments, Draft
 from core.imports.values import UnfitError, flag, is_off, number, numbers, options, shown, text, whole
+from core.models import FamilyName
 from core.text import tr
 
 NETWORK_ARGUMENTS = (
@@ -38,12 +39,6 @@ _PRESETS = {
     "attn-only": "attention",
 }
 _WITHOUT_CONVOLUTIONS = ("full-lin", "attn-mlp", "attn-only", "unet-transformer-only")
-_PLACES = {
-    **DOWN_PARTS,
-    NUM_BLOCKS: "mid_block",
-    **{NUM_BLOCKS + 1 + place: part for place, part in UP_PARTS.items()},
-}
-"""Place in the 25 numbers of kohya's lists of ranks -> the part of the denoiser."""
 
 
 def map_network(draft: Draft, arguments: Arguments, *, is_complete: bool) -> None:
@@ -154,7 +149,8 @@ def _decomposition(draft: Draft, arguments: Arguments) -> None:
 
 
 def _blocks(draft: Draft, arguments: Arguments) -> None:
-    """Take the 25 ranks of kohya's blocks. There the alpha of a block stays the same unless the file names it."""
+    """Take the ranks of kohya's blocks. There the alpha of a block stays the same unless the file names it."""
+    layout = layout_for(draft, arguments)
     ranks, alphas = arguments.take("block_dims"), arguments.take("block_alphas")
     if alphas is not None:
         draft.leave(
@@ -167,13 +163,18 @@ def _blocks(draft: Draft, arguments: Arguments) -> None:
     except UnfitError as error:
         draft.leave(ranks, str(error))
         return
-    if len(found) != 2 * NUM_BLOCKS + 1:
+    if len(found) != layout.num_ranks:
         draft.leave(
-            ranks, tr("Kiln reads the {wanted} ranks of a Stable Diffusion 1.x here.", wanted=2 * NUM_BLOCKS + 1)
+            ranks,
+            tr(
+                "kohya's scripts take {wanted} ranks for this kind of base model, and here are {number}.",
+                wanted=layout.num_ranks,
+                number=len(found),
+            ),
         )
         return
     usual = draft.changes.get("network.rank")
-    lines = tuple(f"{part}={found[place]}" for place, part in _PLACES.items() if found[place] != usual)
+    lines = tuple(f"{part}={found[place]}" for place, part in layout.places.items() if found[place] != usual)
     draft.take(ranks, "network.block_ranks", lines, tr("The alpha of a block goes along with its rank in Kiln."))
 
 
@@ -219,8 +220,13 @@ def is_for_lycoris(network: NetworkConfig) -> bool:
     return network.kind != "lora" or network.dora or network.rank_stabilized
 
 
-def network_arguments(network: NetworkConfig) -> tuple[list[str], list[str]]:
-    """The `network_args` that say kind, ranks and alphas, and the options of Kiln that they say."""
+def network_arguments(network: NetworkConfig, family: FamilyName | None) -> tuple[list[str], list[str]]:
+    """The `network_args` that say kind, ranks and alphas, and the options of Kiln that they say.
+
+    Args:
+        network: Kiln's settings.
+        family: That of the base model, whose blocks the lists of ranks count; None where nobody knows.
+    """
     found: list[str] = []
     said = ["network.kind", "network.conv_rank", "network.conv_alpha"]
     if is_for_lycoris(network):
@@ -233,7 +239,7 @@ def network_arguments(network: NetworkConfig) -> tuple[list[str], list[str]]:
             found += ["dora_wd=True", "wd_on_output=False"]
         if network.rank_stabilized:
             found.append("rs_lora=True")
-    elif network.block_ranks and (ranks := _block_numbers(network)) is not None:
+    elif network.block_ranks and (ranks := _block_numbers(network, layout_of(family))) is not None:
         found.append("block_dims=" + ",".join(map(str, ranks)))
         found.append("block_alphas=" + ",".join(f"{network.alpha * rank / network.rank:g}" for rank in ranks))
         said.append("network.block_ranks")
@@ -242,8 +248,8 @@ def network_arguments(network: NetworkConfig) -> tuple[list[str], list[str]]:
     return found, said
 
 
-def _block_numbers(network: NetworkConfig) -> list[int] | None:
-    """Kiln's lines as the 25 numbers; None when they name a part that kohya has no word for."""
+def _block_numbers(network: NetworkConfig, layout: Layout) -> list[int] | None:
+    """Kiln's lines as the numbers of blocks; None when they name a part that kohya has no word for."""
     ranks: dict[str, int] = {}
     for line in network.block_ranks:
         name, _, value = (part.strip() for part in line.partition("="))
@@ -251,11 +257,12 @@ def _block_numbers(network: NetworkConfig) -> list[int] | None:
             ranks[name] = whole(value)
         except UnfitError:
             return None
-        if not any(f"{part}.".startswith(f"{name}.") for part in _PLACES.values()):
+        if not any(f"{part}.".startswith(f"{name}.") for part in layout.places.values()):
             return None
 
     def rank(part: str) -> int:
         fitting = [name for name in ranks if f"{part}.".startswith(f"{name}.")]
         return ranks[max(fitting, key=len)] if fitting else network.rank
 
-    return [rank(_PLACES[place]) if place in _PLACES else network.rank for place in range(2 * NUM_BLOCKS + 1)]
+    places = layout.places
+    return [rank(places[place]) if place in places else network.rank for place in range(layout.num_ranks)]

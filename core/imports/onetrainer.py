@@ -12,6 +12,7 @@ from core.imports.datasets import tables
 from core.imports.draft import Argument, Draft
 from core.imports.encoding import decoded, read_limited
 from core.imports.values import UnfitError, is_empty, is_off, number, shown, text
+from core.models import FamilyName
 from core.text import tr
 
 Table = Mapping[str, object]
@@ -63,7 +64,14 @@ _SCHEDULES = {
 _NUMBERS = {"FLOAT_16": "fp16", "BFLOAT_16": "bf16", "FLOAT_32": "fp32", "TFLOAT_32": "fp32"}
 _TIMESTEPS = {"UNIFORM": "uniform", "SIGMOID": "logit_normal", "LOGIT_NORMAL": "logit_normal"}
 _UNITS = {"EPOCH": "epochs", "STEP": "steps"}
-_KINDS = ("STABLE_DIFFUSION_15",)
+_FAMILIES: Mapping[str, FamilyName] = {
+    "STABLE_DIFFUSION_15": "sd1",
+    "STABLE_DIFFUSION_20_BASE": "sd2",
+    "STABLE_DIFFUSION_20": "sd2",
+    "STABLE_DIFFUSION_21_BASE": "sd2",
+    "STABLE_DIFFUSION_21": "sd2",
+    "STABLE_DIFFUSION_XL_10_BASE": "sdxl",
+}
 _LOSSES = {"mse_strength": "l2", "mae_strength": "l1", "huber_strength": "huber"}
 
 
@@ -118,8 +126,8 @@ def _translate(draft: Draft, flat: dict[str, object], found: list[Argument]) -> 
     if method != "LORA":
         draft.leave(Argument("training_method", "training_method", method), tr("Kiln trains LoRAs and nothing else."))
     kind = flat.pop("model_type", None)
-    if kind in _KINDS:
-        found.append(Argument("model_type", "model_train_type", "sd-lora", words=kind))
+    if isinstance(kind, str) and kind in _FAMILIES:
+        found.append(Argument("model_type", "model.family", _FAMILIES[kind], words=kind))
     elif kind is not None:
         found.append(Argument("model_type", "model_train_type", kind))
     take("learning_rate_scheduler", "lr_scheduler", _one_of(_SCHEDULES))

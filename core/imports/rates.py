@@ -58,7 +58,7 @@ def _learning_rates(draft: Draft, arguments: Arguments) -> None:
         if argument is not None and own_rate == 0:
             draft.take(argument, trained, False, zero)
         elif argument is not None and own_rate is not None:
-            draft.take(argument, key, own_rate)
+            draft.take(argument, key, own_rate, _both_alike(argument))
         elif common is not None and rate:
             is_common_used = True
             draft.take(common, key, rate)
@@ -78,6 +78,12 @@ def _rate(draft: Draft, argument: Argument | None) -> float | None:
     except UnfitError as error:
         draft.leave(argument, str(error))
         return None
+
+
+def _both_alike(argument: Argument) -> str:
+    """A note where two text encoders have different rates."""
+    is_one = len(set(numbers(argument.value))) == 1
+    return "" if is_one else tr("Kiln trains both text encoders of SDXL alike.")
 
 
 def _trained_parts(draft: Draft, arguments: Arguments) -> None:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from core.checkpoints.parts import PartName, parts_of
 from core.lora.keys import Part, module_names, name_of, split_name
-from core.lora.modules import by_module, kind_of, missing_leaf, rank_of
+from core.lora.modules import Shape, added_shape, by_module, missing_leaf, rank_of
 from core.models import BaseModel, FamilyName
 from core.text import tr
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Shape = tuple[int, ...]
 _PARTS: dict[PartName, Part] = {
     "denoiser": "denoiser",
     "text_encoder": "text_encoder",
@@ -131,41 +130,12 @@ def check_tensors(
 
 def fits(leaves: Mapping[str, Shape], weight: Shape) -> bool:
     """Whether the tensors of a module, by what they are, can be added to a weight [out, in, ...]."""
-    try:
-        added = _shape_of(leaves)
-    except (KeyError, IndexError):
+    added = added_shape(leaves)
+    if not added:
         return False
     lengths = math.prod(leaves["dora_scale"]) if "dora_scale" in leaves else weight[0]
     flat = (weight[0], math.prod(weight[1:]))
     return lengths in weight[:2] and (added == weight or (added[0], math.prod(added[1:])) == flat)
-
-
-def _shape_of(leaves: Mapping[str, Shape]) -> Shape:
-    """[out, in, ...] of what a module adds, flat or not."""
-    kind = kind_of(leaves)
-    if kind == "lora":
-        down, up = leaves["lora_down.weight"], leaves["lora_up.weight"]
-        middle = leaves.get("lora_mid.weight", (down[0], up[1], *down[2:]))
-        return (up[0] if up[1] == middle[0] and down[0] == middle[1] else 0, down[1], *middle[2:])
-    if kind == "loha":
-        sides = []
-        for number in (1, 2):
-            a, b = leaves[f"hada_w{number}_a"], leaves[f"hada_w{number}_b"]
-            core = leaves.get(f"hada_t{number}")
-            sides.append((a[1], b[1], *core[2:]) if core else (a[0], *b[1:]))
-        return sides[0] if sides[0] == sides[1] else (0,)
-    if kind == "lokr":
-        first, second = _factor(leaves, 1), _factor(leaves, 2)
-        return (first[0] * second[0], first[1] * second[1], *second[2:])
-    return leaves["diff"]
-
-
-def _factor(leaves: Mapping[str, Shape], number: int) -> Shape:
-    if (whole := leaves.get(f"lokr_w{number}")) is not None:
-        return whole
-    a, b = leaves[f"lokr_w{number}_a"], leaves[f"lokr_w{number}_b"]
-    core = leaves.get("lokr_t2") if number == 2 else None
-    return (a[1], b[1], *core[2:]) if core else (a[0], *b[1:])
 
 
 def _numbers(tensors: Iterable[tuple[str, Tensor]]) -> tuple[list[str], list[str]]:

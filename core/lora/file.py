@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from core.checkpoints.sources import family_title
 from core.errors import UserError
 from core.files import write_bytes
-from core.lora.formats import read_lora
+from core.lora.formats import named_for, read_lora
 from core.lora.modules import OTHER_LEAVES, READABLE, by_module, kind_name, kind_of
 from core.models import FamilyName
 
@@ -55,6 +56,8 @@ def is_finite(tensor: Tensor) -> bool:
 
     if not tensor.numel():
         return True
+    if tensor.is_floating_point() and tensor.element_size() == 1:
+        tensor = tensor.float()  # Of formats of 8 bits nothing can be asked.
     low, high = torch.aminmax(tensor.detach())
     return math.isfinite(float(low)) and math.isfinite(float(high))
 
@@ -82,13 +85,25 @@ def load_lora(path: Path, *, alpha: float | None = None, family: FamilyName | No
     Args:
         path: The file.
         alpha: For modules whose alpha is not in the file.
-        family: What it was made for, where that is known; it decides on the names.
+        family: What it is to go with, where that is known; it decides on the names.
 
     Raises:
-        UserError: The file is missing, broken, no LoRA, one of a kind that Kiln cannot draw or train with, or one
-            whose strength nobody knows without an alpha.
+        UserError: The file is missing, broken, no LoRA, one for another family, one of a kind that Kiln cannot draw or
+            train with, one that holds values that are not numbers, or one whose strength nobody knows without an
+            alpha.
     """
-    found = read_lora(path, alpha, family)
+    found = read_lora(path, alpha)
+    # SDXL and Kolors have layers of the same sizes: nothing else would keep one from the other.
+    if family and (own := found.family_for(family)) and own != family:
+        raise UserError(
+            "{path} was made for {family}, not for {other}.",
+            remedy="Choose the base model that the LoRA was trained for.",
+            failure="model_unsuited",
+            path=path,
+            family=family_title(own),
+            other=family_title(family),
+        )
+    refuse_not_finite(path, found.tensors)
     if found.lacks_alpha:
         raise UserError(
             "{path} does not say its alpha, so nobody knows how strong it is.",
@@ -104,7 +119,25 @@ def load_lora(path: Path, *, alpha: float | None = None, family: FamilyName | No
                 path=path,
                 kind=kind_name(kind if kind not in READABLE else "norm"),
             )
-    return {name: tensor.float() for name, tensor in found.tensors.items()}
+    tensors = named_for(found.tensors, family) if family else found.tensors
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Make sure that all values of a file are numbers.
+
+    Raises:
+        UserError: Some are not.
+    """
+    if broken := [name for name, tensor in tensors.items() if not is_finite(tensor)]:
+        raise UserError(
+            "{path} is damaged: {number} of its tensors hold values that are not numbers, the first is {name}.",
+            remedy="Use another file of the same training.",
+            failure="model_damaged",
+            path=path,
+            number=len(broken),
+            name=broken[0],
+        )
 
 
 def dtype_of(precision: FilePrecision) -> torch.dtype:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from core.lora.kinds import Delta, given, kept_ranks, new_weight, spread
+from core.lora.sizes import is_of_rank, split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ class LokrDelta(Delta):
         out, inner, *kernel = self.geometry.shape
         (small_out, large_out), (small_in, large_in) = split(out, factor), split(inner, factor)
         self.w1 = new_weight(small_out, small_in)
-        if 2 * self.rank < max(large_out, large_in):
+        if is_of_rank(self.rank, large_out, large_in):
             self.w2_a = new_weight(large_out, self.rank)
             self.w2_b = new_weight(self.rank, large_in * math.prod(kernel))
             spread(self.w2_a)
@@ -156,21 +157,6 @@ class LokrDelta(Delta):
             return self.w2.flatten(1)
         assert self.w2_a is not None and self.w2_b is not None
         return self.w2_a @ self.w2_b
-
-
-def split(size: int, factor: int) -> tuple[int, int]:
-    """Two numbers whose product is the size, the smaller one first.
-
-    Args:
-        size: At least 1.
-        factor: What the smaller part is to be, or, where the size cannot be divided by it, the most that it may be;
-            -1 for the most even split.
-    """
-    if factor > 0 and size % factor == 0:
-        return min(factor, size // factor), max(factor, size // factor)
-    most = min(factor if factor > 0 else size, math.isqrt(size))
-    small = next(number for number in range(most, 0, -1) if size % number == 0)
-    return small, size // small
 
 
 def fold_middle(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

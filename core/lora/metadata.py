@@ -95,15 +95,16 @@ def lora_metadata(
     for example in _each_picture_once(learned):
         tags.setdefault(_folder_name(example), Counter()).update(tag.lower() for tag in split_tags(example.caption))
     side = f"({dataset.resolution}, {dataset.resolution})"
+    trains_text = network.train_text_encoder and base.family != "kolors"
     values: dict[str, object] = {
         "ss_output_name": config.output.name,
         **_base(config, base, v_prediction=v_prediction),
-        **network_values(network),
+        **network_values(network, base.family),
         "ss_network_dropout": network.dropout or None,
-        "ss_scale_weight_norms": network.max_norm or None,
+        "ss_scale_weight_norms": None if network.dora else network.max_norm or None,
         "ss_learning_rate": optimizer.learning_rate,
         "ss_unet_lr": optimizer.learning_rate if network.train_denoiser else None,
-        "ss_text_encoder_lr": optimizer.text_encoder_learning_rate if network.train_text_encoder else None,
+        "ss_text_encoder_lr": optimizer.text_encoder_learning_rate if trains_text else None,
         "ss_optimizer": _optimizer(optimizer),
         "ss_lr_scheduler": config.schedule.name,
         "ss_lr_warmup_steps": config.schedule.warmup_steps,
@@ -172,9 +173,8 @@ def _base(config: TrainConfig, base: BaseFacts, *, v_prediction: bool) -> dict[s
     """The base model and its VAE."""
     model, has_clip = config.model, base.family != "kolors"
     values: dict[str, object] = {
-        "ss_base_model_version": _version(base.family, v_prediction=v_prediction),
+        **base_words(base.family, v_prediction=v_prediction),
         "ss_sd_model_name": model.base.name,
-        "ss_v2": base.family == "sd2",
         "ss_clip_skip": model.clip_skip if has_clip else None,
         "ss_max_token_length": model.max_tokens if has_clip and model.max_tokens > CHUNK else None,
     }
@@ -187,11 +187,16 @@ def _base(config: TrainConfig, base: BaseFacts, *, v_prediction: bool) -> dict[s
     return values
 
 
-def _version(family: FamilyName, *, v_prediction: bool) -> str:
-    """As kohya's scripts say it; of Kolors, which they do not have, its name."""
-    if family in ("sdxl", "kolors"):
-        return "sdxl_base_v1-0" if family == "sdxl" else "kolors_v1"
-    return ("sd_v2" if family == "sd2" else "sd_v1") + ("_v" if v_prediction else "")
+def base_words(family: FamilyName, *, v_prediction: bool) -> dict[str, str]:
+    """What a file is for, in the words of kohya's scripts, by which web UIs sort; of Kolors, which has none, its name.
+
+    Args:
+        family: Of the base model.
+        v_prediction: Whether it predicts velocity, which is told of SD 1 and SD 2 alone.
+    """
+    versions: dict[FamilyName, str] = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0", "kolors": "kolors_v1"}
+    ending = "_v" if v_prediction and family in ("sd1", "sd2") else ""
+    return {"ss_base_model_version": versions[family] + ending, "ss_v2": str(family == "sd2")}
 
 
 def _architecture(family: FamilyName, *, v_prediction: bool) -> str:

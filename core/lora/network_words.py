@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from core.config.model import NetworkConfig
 from core.imports.networks import is_for_lycoris, network_arguments
+from core.models import FamilyName
 
 _OWN = ("layers", "only", "leave_out", "block_ranks")
 """Options that stand under Kiln's names where the scripts have no word for what they say."""
 
 
-def network_values(network: NetworkConfig) -> dict[str, object]:
-    """`ss_network_module`, `_dim`, `_alpha` and, where there are any, `_args`."""
-    found, said = network_arguments(network)
+def network_values(network: NetworkConfig, family: FamilyName) -> dict[str, object]:
+    """`ss_network_module`, `_dim`, `_alpha` and, where there are any, `_args`; lists count the family's blocks."""
+    found, said = network_arguments(network, family)
     arguments = dict(argument.split("=", 1) for argument in found)
     for name in ("rank_dropout", "module_dropout"):
         if chance := getattr(network, name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.families.base import Family
 
 MOST_RANK = 512
+Targets = tuple[tuple[str, ...], tuple[str, ...]]
 _ATTENTION = {"attention": (".attn1.", ".attn2."), "cross_attention": (".attn2.",)}
 
 
@@ -42,21 +43,37 @@ def choose_denoiser_layers(denoiser: nn.Module, family: Family, config: NetworkC
     ranks = block_ranks(config.block_ranks)
     _refuse_unfitting(config, ranks, list(layers))
     found: list[Chosen] = []
+    targets = family.denoiser_targets, family.denoiser_conv_targets
     for path, layer in layers.items():
-        prefix = longest_prefix(path, ranks)
-        block_rank = config.rank if prefix is None else ranks[prefix]
-        if not block_rank or not _takes_part(path, family, config):
-            continue
-        if not _ends_in(path, family.denoiser_targets) and _is_wide(layer):
-            found.append(Chosen(path, layer, config.conv_rank, config.conv_alpha))
-        else:
-            found.append(Chosen(path, layer, block_rank, config.alpha * block_rank / config.rank))
+        if (scale := rank_and_alpha(path, targets, config, ranks, is_wide=_is_wide(layer))) is not None:
+            found.append(Chosen(path, layer, *scale))
     if not found:
         raise UserError(
             "No layer of the denoiser is left to train.",
             remedy="Set Layers back to all, and empty Only these layers, Layers left out and Ranks of blocks.",
         )
     return found
+
+
+def rank_and_alpha(
+    path: str, targets: Targets, config: NetworkConfig, ranks: Mapping[str, int], *, is_wide: bool
+) -> tuple[int, float] | None:
+    """What a layer of the denoiser gets; None where it takes no part.
+
+    Args:
+        path: In diffusers' names.
+        targets: Ends of the paths that take part, and of those that do with convolutions.
+        config: The settings.
+        ranks: Its `block_ranks`, as they were read.
+        is_wide: The layer is a convolution over more than one place.
+    """
+    prefix = longest_prefix(path, ranks)
+    block_rank = config.rank if prefix is None else ranks[prefix]
+    if not block_rank or not _takes_part(path, targets, config):
+        return None
+    if not _ends_in(path, targets[0]) and is_wide:
+        return config.conv_rank, config.conv_alpha
+    return block_rank, config.alpha * block_rank / config.rank
 
 
 def choose_text_encoder_layers(text_encoder: nn.Module, family: Family, config: NetworkConfig) -> list[Chosen]:
@@ -103,9 +120,9 @@ def longest_prefix(path: str, prefixes: Iterable[str]) -> str | None:
     return max(fitting, key=len, default=None)
 
 
-def _takes_part(path: str, family: Family, config: NetworkConfig) -> bool:
-    targets = family.denoiser_targets + (family.denoiser_conv_targets if config.conv_rank else ())
-    if not _ends_in(path, targets):
+def _takes_part(path: str, targets: Targets, config: NetworkConfig) -> bool:
+    usual, convolutions = targets
+    if not _ends_in(path, usual + (convolutions if config.conv_rank else ())):
         return False
     if config.layers != "all" and not any(part in f".{path}." for part in _ATTENTION[config.layers]):
         return False

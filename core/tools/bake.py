@@ -15,6 +15,7 @@ from torch import Tensor
 from core.checkpoints.dtypes import bytes_of
 from core.checkpoints.headers import read_weights_header
 from core.checkpoints.parts import TensorAt, parts_of
+from core.checkpoints.reading import TensorReader
 from core.checkpoints.writing import tensor_writer
 from core.control import Control
 from core.errors import UserError
@@ -25,7 +26,7 @@ from core.lora.formats import LoraFile, named_for
 from core.lora.modules import by_module, kind_of
 from core.models import BaseModel, describe_base
 from core.tools import files
-from core.tools.base_weights import FrugalReader, Target, region_of, targets_of
+from core.tools.base_weights import Target, region_of, targets_of
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import BakeTask
 
@@ -78,8 +79,7 @@ def check_family(path: Path, lora: LoraFile, base: BaseModel) -> None:
     Raises:
         UserError: It is for another.
     """
-    if lora.family is not None:
-        files.same_family({path: lora.family, base.path: base.family})
+    files.same_family({path: lora.family_for(base.family), base.path: base.family})
 
 
 def check_modules(modules: Mapping[str, Mapping[str, Tensor]], targets: Mapping[str, Target]) -> None:
@@ -156,7 +156,7 @@ def _rewrite(source: Path, target: Path, changes: Changes, steps: Steps, metadat
     header = read_weights_header(source)
     entries = [(name, header.dtypes[name], header.shapes[name]) for name in header.shapes]
     files.refuse_existing(target)
-    with FrugalReader() as reader, tensor_writer(target, entries, metadata) as writer:
+    with TensorReader() as reader, tensor_writer(target, entries, metadata) as writer:
         for name in writer.order:
             dtype, shape = header.dtypes[name], header.shapes[name]
             tensor = reader.read(TensorAt(source, name, shape, dtype))
@@ -182,7 +182,7 @@ def _bake_folder(base: BaseModel, target: Path, changes: Changes, control: Contr
     size = sum(file.stat().st_size for file in [*copied, *changed_files])
     steps = Steps(control, "save", size // _MB)
     yield steps.begin()
-    temporary = target.with_name(f".kiln-{os.getpid()}-{secrets.token_hex(4)}.folder")
+    temporary = target.with_name(f".kiln-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         temporary.mkdir(parents=True)
         for file in copied:

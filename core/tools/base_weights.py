@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from core.checkpoints.dtypes import bytes_of
 from core.checkpoints.parts import TensorAt, parts_of
-from core.checkpoints.reading import TensorReader
 from core.lora.keys import Part, name_of
 from core.models import BaseModel
-
-_MOST_MAPPED_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +39,6 @@ def targets_of(base: BaseModel) -> dict[str, Target]:
             if last == "weight":
                 found[name_of(part, path, base.family)] = Target(part, path, tensor, tensors.get(f"{path}.bias"))
     return found
-
-
-class FrugalReader:
-    """Reads tensors of files of any size and lets their files go from time to time.
-
-    The system counts what was read of a mapped file as memory of this process until the file is closed. A tensor must
-    therefore be let go before the next one is read.
-    """
-
-    def __init__(self) -> None:
-        """Nothing open yet."""
-        self._reader = TensorReader()
-        self._read_bytes = 0
-
-    def __enter__(self) -> FrugalReader:
-        """Itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        self._reader.__exit__(None, None, None)
-
-    def read(self, place: TensorAt) -> Tensor:
-        """A tensor in the number format of its file and the shape of diffusers.
-
-        Raises:
-            UserError: The file is damaged.
-            OSError: It cannot be read.
-        """
-        self._read_bytes += bytes_of((math.prod(place.shape),), place.dtype)
-        if self._read_bytes > _MOST_MAPPED_BYTES:
-            self._reader.__exit__(None, None, None)
-            self._reader, self._read_bytes = TensorReader(), 0
-        return self._reader.read(place)
 
 
 def region_of(tensor: Tensor, place: TensorAt) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from core.control import Control
@@ -35,7 +37,7 @@ def convert(task: ConvertTask, control: Control) -> ToolEvents:
     yield steps.begin()
     for name, module in modules.items():
         kind = kind_of(module)
-        if task.rank and kind in ("loha", "lokr", "full"):
+        if task.rank and kind in ("loha", "lokr", "full") and not _is_vector(module):
             if "dora_scale" in module:
                 raise UserError(
                     "{path} is a DoRA: what it changes depends on the base model, so it cannot become a plain LoRA.",
@@ -64,3 +66,8 @@ def convert(task: ConvertTask, control: Control) -> ToolEvents:
             )
         )
     yield Finished(output=target)
+
+
+def _is_vector(module: Mapping[str, Tensor]) -> bool:
+    """Whether it changes a weight that is no matrix, as that of a norm: nothing of it has a rank."""
+    return "diff" in module and module["diff"].ndim < 2

@@ -30,8 +30,8 @@ def edit(task: EditTask, control: Control) -> ToolEvents:
         UserError: It is no LoRA in safetensors form, or a key is not there; or the target exists.
     """
     target = files.as_safetensors(task.output)
-    header = read_header(task.file)
-    if not is_lora(header):
+    header = None if task.file.is_dir() else read_header(task.file)
+    if header is None or not is_lora(header):
         raise UserError("{path} is not a LoRA.", remedy="Choose a LoRA file.", path=task.file)
     metadata = dict(header.metadata)
     for key in task.remove:

@@ -7,14 +7,16 @@ import math
 
 from torch import Tensor
 
+from core.checkpoints.reading import TensorReader
 from core.control import Control
 from core.errors import UserError
 from core.events import Finished, Notice
 from core.lora.keys import Kind, module_names
+from core.lora.metadata import base_words
 from core.models import describe_base
 from core.text import tr
 from core.tools import files
-from core.tools.base_weights import FrugalReader, Target, targets_of
+from core.tools.base_weights import Target, targets_of
 from core.tools.low_rank import RankChoice, cut, decompose
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import ExtractTask
@@ -51,7 +53,7 @@ def extract(task: ExtractTask, control: Control) -> ToolEvents:
     squares = left_squares = 0.0
     steps = Steps(control, "compute", len(wanted))
     yield steps.begin()
-    with FrugalReader() as first, FrugalReader() as second:
+    with TensorReader() as first, TensorReader() as second:
         for name in wanted:
             difference = second.read(after[name].weight).float() - first.read(before[name].weight).float()
             least, most = (float(value) for value in difference.aminmax())
@@ -81,6 +83,7 @@ def extract(task: ExtractTask, control: Control) -> ToolEvents:
             second=tuned.path,
         )
     metadata = {
+        **base_words(original.family, v_prediction=tuned.prediction == "v_prediction"),
         "ss_sd_model_name": original.path.name,
         "kiln.extracted": json.dumps({"original": original.path.name, "tuned": tuned.path.name}, ensure_ascii=False),
     }

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from core.checkpoints.sources import family_title
 from core.errors import UserError
 from core.events import Notice
-from core.lora.file import FilePrecision, save_lora
-from core.lora.formats import LoraFile, Written, read_lora, respelled
+from core.lora.file import FilePrecision, refuse_not_finite, save_lora
+from core.lora.formats import LoraFile, Written, begins_pickled, read_lora, respelled
+from core.lora.metadata import base_words
 from core.lora.modules import by_module, kind_of, rank_of
 from core.models import FamilyName
 from core.safetensors_header import Header, read_header
@@ -34,16 +34,7 @@ def opened(path: Path, alpha: float | None = None) -> LoraFile:
         UserError: It is no LoRA, is damaged, or holds values that are not numbers.
     """
     lora = read_lora(path, alpha)
-    broken = [name for name, tensor in lora.tensors.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise UserError(
-            "{path} is damaged: {number} of its tensors hold values that are not numbers, the first is {name}.",
-            remedy="Use another file of the same training.",
-            failure="model_damaged",
-            path=path,
-            number=len(broken),
-            name=broken[0],
-        )
+    refuse_not_finite(path, lora.tensors)
     return lora
 
 
@@ -131,6 +122,11 @@ def refuse_dora(path: Path, modules: Iterable[Mapping[str, Tensor]], remedy_is_b
     )
 
 
+def header_of(path: Path) -> Header | None:
+    """The header of a safetensors file, whatever its name says; None of a pickled one, which has none."""
+    return None if begins_pickled(path) else read_header(path)
+
+
 def number_format(header: Header) -> str:
     """The number format that most of a file's weights are in, as safetensors say it."""
     counted: Counter[str] = Counter()
@@ -148,10 +144,8 @@ def file_precision(wanted: Precision, sources: Iterable[Path]) -> FilePrecision:
         return wanted
     found: set[FilePrecision] = set()
     for path in sources:
-        if path.suffix.lower() == ".safetensors":
-            found.add(_PRECISIONS.get(number_format(read_header(path)), "fp32"))
-        else:
-            found.add("fp32")
+        header = header_of(path)
+        found.add(_PRECISIONS.get(number_format(header), "fp32") if header is not None else "fp32")
     return found.pop() if len(found) == 1 else "fp32"
 
 
@@ -190,8 +184,8 @@ def described_anew(
     values["ss_output_name"] = target.stem
     values.pop("modelspec.hash_sha256", None)
     values.pop("lora_adapter_metadata", None)
-    for key, value in base_version(family).items():
-        values.setdefault(key, value)
+    if family is not None and "ss_base_model_version" not in values:
+        values |= base_words(family, v_prediction=False)  # Of that no weight of a LoRA tells.
     plain: set[tuple[int, float]] = set()
     wide: set[tuple[int, float]] = set()
     for module in by_module(tensors).values():
@@ -233,11 +227,3 @@ def _network_args(values: Mapping[str, str]) -> dict[str, str]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def base_version(family: FamilyName | None) -> dict[str, str]:
-    """By which web UIs know what a LoRA is for; nothing for an unknown family."""
-    if family is None:
-        return {}
-    versions: dict[FamilyName, str] = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0", "kolors": "kolors_v1"}
-    return {"ss_base_model_version": versions[family], "ss_v2": str(family == "sd2")}

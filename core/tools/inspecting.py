@@ -17,8 +17,7 @@ from core.events import Finished, LoraReported
 from core.lora.delta import delta_weight
 from core.lora.formats import LoraFile, read_lora
 from core.lora.modules import by_module, kind_of, rank_of
-from core.safetensors_header import read_header
-from core.tools.files import number_format
+from core.tools.files import header_of, number_format
 from core.tools.low_rank import pair_norm
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import InspectTask
@@ -102,13 +101,13 @@ def _described(path: Path, lora: LoraFile, modules: Mapping[str, Mapping[str, Te
     ranks = Counter(rank for module in modules.values() if (rank := rank_of(module)))
     alphas = Counter(f"{float(module['alpha']):g}" for module in modules.values() if "alpha" in module)
     parts = Counter(name.partition("_unet_")[0].partition("_text_")[0] for name in modules)
-    denoiser = parts.pop("lora", 0)
+    denoiser, header = parts.pop("lora", 0), header_of(path)
     return {
         "file": str(path),
         "size_bytes": path.stat().st_size,
         "spelling": lora.spelling,
         "family": lora.family,
-        "dtype": number_format(read_header(path)) if path.suffix.lower() == ".safetensors" else "",
+        "dtype": number_format(header) if header is not None else "",
         "modules": len(modules),
         "parts": ({"lora_unet": denoiser} if denoiser else {}) | dict(parts),
         "kinds": dict(kinds),
@@ -126,7 +125,8 @@ def _hashes(path: Path) -> Iterator[dict[str, str]]:
     which A1111 calls the model hash, and `autov3` its first 12.
     """
     whole, data = hashlib.sha256(), hashlib.sha256()
-    start = read_header(path).data_start if path.suffix.lower() == ".safetensors" else None
+    header = header_of(path)
+    start = header.data_start if header is not None else None
     place = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

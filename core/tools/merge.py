@@ -35,7 +35,10 @@ def merge(task: MergeTask, control: Control) -> ToolEvents:
     """
     target = files.as_safetensors(task.output)
     loras = [(item.file, files.opened(item.file), item.strength) for item in task.loras]
-    family = files.same_family({path: lora.family for path, lora, _ in loras})
+    is_kolors = any(lora.family == "kolors" for _, lora, _ in loras)
+    family = files.same_family(
+        {path: lora.family_for("kolors") if is_kolors else lora.family for path, lora, _ in loras}
+    )
     modules: dict[str, _Parts] = {}
     for path, lora, strength in loras:
         yield from files.notices(path, lora)

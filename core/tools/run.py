@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from core.control import Control
 from core.events import Finished, JobStarted
+from core.files import remove_left_overs
 from core.tools import tasks
 from core.tools.steps import StoppedError, ToolEvents
 
@@ -15,6 +18,10 @@ def run_tool(task: tasks.ToolTask, control: Control) -> ToolEvents:
         UserError: A file cannot be used, or the target exists.
     """
     yield JobStarted(job="tool")
+    if not isinstance(task, (tasks.InspectTask, tasks.VerifyTask)):
+        # Half a base model of a tool that was killed is many gigabytes; what cannot be removed does no harm.
+        with contextlib.suppress(OSError):
+            remove_left_overs(task.output.parent)
     try:
         yield from _events(task, control)
     except StoppedError:

@@ -32,12 +32,13 @@ def verify(task: VerifyTask, _control: Control) -> ToolEvents:
     yield StageStarted(stage="inspect")
     checked = check_tensors(shapes, tensors.items(), expected)
     problems = list(checked.problems)
-    if lora.family is not None and lora.family != base.family:
+    family = lora.family_for(base.family)
+    if family is not None and family != base.family:
         problems.insert(
             0,
             tr(
                 "The LoRA is for {family}, the base model is {other}.",
-                family=family_title(lora.family),
+                family=family_title(family),
                 other=family_title(base.family),
             ),
         )
@@ -47,7 +48,7 @@ def verify(task: VerifyTask, _control: Control) -> ToolEvents:
     report: dict[str, Any] = {
         "file": str(task.file),
         "base": str(task.base),
-        "family": lora.family,
+        "family": family,
         "base_family": base.family,
         "spelling": lora.spelling,
         "modules": len(modules),

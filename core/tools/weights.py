@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from core.lora.delta import delta_weight, whole_down
+from core.lora.delta import delta_weight, misfit, whole_down
 from core.lora.keys import module_names
 from core.lora.modules import scale_of
 from core.models import FamilyName
@@ -50,9 +50,10 @@ def as_module(pair: Pair, columns: tuple[int, ...], scale: float = 1.0) -> dict[
     scale = scale or 1.0
     root = math.sqrt(abs(scale))
     trailing = (1,) * (len(columns) - 1)
+    up = pair.up * math.copysign(1 / root, scale)
     return {
         "lora_down.weight": (pair.down / root).reshape(pair.rank, *columns).contiguous(),
-        "lora_up.weight": (pair.up * math.copysign(1 / root, scale)).reshape(-1, pair.rank, *trailing).contiguous(),
+        "lora_up.weight": up.reshape(len(up), pair.rank, *trailing).contiguous(),
         "alpha": torch.tensor(scale * pair.rank),
     }
 
@@ -61,10 +62,15 @@ def whole_change(name: str, module: Mapping[str, Tensor], family: FamilyName | N
     """What a module of any kind but DoRA adds to its weight, [out, in] or [out, in, height, width].
 
     LoHa and LoKr files may have convolutions flat; the family's table tells how large their windows are.
+
+    Raises:
+        UserError: A flat one does not fit into these.
     """
     change = delta_weight(module)
     known = module_names(family).get(name) if family is not None else None
     if change.ndim == 2 and known is not None and len(known.shape) == 4:
         window = known.shape[2:]
+        if change.shape[1] % math.prod(window):
+            raise misfit()
         return change.reshape(len(change), -1, *window)
     return change

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LEAST_WEIGHTS = 4096
 """Smaller ones stay as they are: nothing would be saved, and those that read timesteps and latents are among them."""
+_LEAST_SCALE = 2.0**-24
+"""The smallest number that fp16 has; a row of such numbers is as good as nothing."""
 _KEPT_WHOLE = ("conv_in", "conv_out", "time_embedding", "add_embedding")
 """Where everything passes through: an error there is one in all that follows, for a thousandth of the memory."""
 
@@ -41,7 +43,7 @@ def pack_weights(denoiser: nn.Module) -> int:
         numbers, scale = packed_rows(weight)
         del layer._parameters["weight"]
         layer.register_buffer("packed_weight", numbers, persistent=False)
-        layer.register_buffer("weight_scale", scale.to(weight.dtype), persistent=False)
+        layer.register_buffer("weight_scale", scale, persistent=False)
         layer.__class__ = kind
         packed += 1
     return packed
@@ -54,12 +56,14 @@ def packed_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
         weight: [out, ...].
 
     Returns:
-        [out, ...] in int8 and [out, 1, ...] in float32; their product is the weight, off by half a scale at most.
+        [out, ...] in int8 and [out, 1, ...] in the format of the weight; their product is the weight, off by half a
+        scale at most.
     """
     rows = weight.float()
-    scale = rows.flatten(1).abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / 127
-    scale = scale.view(-1, *[1] * (weight.ndim - 1))
-    return (rows / scale).round().clamp(-127, 127).to(torch.int8), scale
+    scale = (rows.flatten(1).abs().amax(dim=1) / 127).clamp(min=_LEAST_SCALE).view(-1, *[1] * (weight.ndim - 1))
+    # Numbers of the scale as it is kept: rounded afterwards, it would make a whole row too large or too small.
+    scale = scale.to(weight.dtype)
+    return (rows / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
 
 
 def _layers(denoiser: nn.Module) -> Iterator[Any]:

@@ -16,31 +16,35 @@ from core.models import BaseModel
 from core.text import tr
 
 if TYPE_CHECKING:
+    from core.config.model import ModelConfig
     from core.training.data import Example
 
 _MOST_NAMES = 8
 
 
-def base_identity(base: BaseModel, vae: Path = Path()) -> dict[str, str]:
+def base_identity(base: BaseModel, model: ModelConfig) -> dict[str, str]:
     """A hash of each part of a base model: of its configuration, and of its weights' header and many places in them.
 
     Another model differs everywhere, so a few megabytes tell it from this one in a blink, where all of it takes
-    seconds. A single file is one part. What the model is said to answer is no part of it: the settings have that.
+    seconds. A single file is one part, and what it predicts another: its name may have said so, or the user when asked.
 
     Args:
         base: The base model.
-        vae: Another VAE than its own: a file or a folder; `Path()` for its own.
+        model: How it is used: with another VAE than its own, or with a prediction that the settings say.
 
     Raises:
         UserError: A part is missing.
         OSError: A file cannot be read.
     """
+    vae = model.vae
     if base.path.is_dir():
         parts = [part for part in part_names(base.family) if part != "vae" or vae == Path()]
         found = {FOLDERS[part]: _identity(part_of(base, part)) for part in parts}
         found["scheduler"] = content_hash(base.path / "scheduler" / "scheduler_config.json")
     else:
-        found = {"checkpoint": sampled_hash(base.path)}
+        prediction = (base.prediction or "epsilon") if model.prediction == "auto" else model.prediction
+        ends_in_noise = model.zero_terminal_snr or base.zero_terminal_snr
+        found = {"checkpoint": sampled_hash(base.path), "prediction": key_of(prediction, ends_in_noise)}
     if vae != Path():
         found["vae"] = _identity(part_of(base, "vae", vae))
     return found

@@ -76,7 +76,7 @@ class Session:
         config = self.config
         accelerator, dtype = make_accelerator(config.training.device, config.training.precision)
         examples = examples_of(self.scan, config.dataset, prior_weight=config.loss.prior_weight)
-        identity = base_identity(self.base, self.config.model.vae)
+        identity = base_identity(self.base, self.config.model)
         self._story = Story(base=identity, pictures={}, held_out=(), started_at=time.time())
         state = yield from self._state_to_go_on_from()
         config = self.config

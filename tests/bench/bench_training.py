@@ -229,7 +229,15 @@ def write_model(family: str, folder: Path) -> None:
     from core.paths import STARTER_MODEL
 
     shutil.copytree(STARTER_MODEL / "tokenizer", folder / "tokenizer")
-    put(CLIPTextModel(CLIPTextConfig(bos_token_id=0, eos_token_id=2)), "text_encoder")
+    small = CLIPTextConfig(
+        hidden_size=768,
+        intermediate_size=3072,
+        projection_dim=768,
+        num_attention_heads=12,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    put(CLIPTextModel(small), "text_encoder")
     classes: dict[str, Any] = {
         "scheduler": ["diffusers", "DDPMScheduler"],
         "text_encoder": ["transformers", "CLIPTextModel"],

@@ -16,11 +16,11 @@ from app.lora_tools import LoraToolsDialog
 from app.main_window import MainWindow
 from app.project import Project
 from app.settings import Settings
-from app.widgets.lora_tool_fields import ChoiceField, LinesField, NumberField, OutputField
+from app.widgets.lora_tool_fields import ChoiceField, LinesField, NumberField, OutputField, PathField
 from app.widgets.lora_tool_forms import ToolForm
 from app.widgets.lora_tool_list import LorasField
 from core.control import Command
-from core.events import Event, Finished, StageProgress, StageStarted
+from core.events import Event, Failed, Finished, StageProgress, StageStarted
 from core.jobs import ConvertJob, Job, ToolJob
 from core.runner import LocalRun
 from core.text import set_language
@@ -71,6 +71,10 @@ def test_a_dropped_file_is_inspected(qtbot: QtBot, dialog: LoraToolsDialog, lora
         "Stable Diffusion 1" in dialog.report.toPlainText() and "mid_block_attentions_0" in dialog.report.toPlainText()
     )
     assert dialog.report.isVisible() and not dialog.open_button.isVisible()
+    set_language("zh")
+    dialog.retranslate()
+    set_language("en")
+    assert "适用于" in dialog.report.toPlainText()
     choose(dialog, "verify")
     assert not dialog.report.isVisible()
 
@@ -90,16 +94,69 @@ def test_a_lora_is_shrunk_beside_itself(qtbot: QtBot, dialog: LoraToolsDialog, l
     assert dialog.open_button.isVisible()
 
 
-def test_what_exists_is_refused_in_words(qtbot: QtBot, dialog: LoraToolsDialog, lora: Path) -> None:
+def test_what_is_wrong_is_told_before_the_start(dialog: LoraToolsDialog, lora: Path) -> None:
     choose(dialog, "convert")
     drop(dialog, lora)
-    output = dialog.form.fields["output"]
-    assert isinstance(output, OutputField)
+    fields = dialog.form.fields
+    file, output = fields["file"], fields["output"]
+    assert isinstance(file, PathField) and isinstance(output, OutputField)
+    assert dialog.start_button.isEnabled() and not dialog.status.isVisible()
     output.line.setText(str(lora))
-    before = lora.read_bytes()
-    run(qtbot, dialog)
-    assert "exists already" in dialog.outcome.message.text()
-    assert lora.read_bytes() == before and not dialog.open_button.isVisible()
+    assert "exists already" in dialog.status.text() and not dialog.start_button.isEnabled()
+    file.line.setText(str(lora.with_name("gone.safetensors")))
+    assert "does not exist" in dialog.status.text() and dialog.status.isVisible()
+    file.line.setText("/")  # On the way to a whole path; it has no name to propose another one by.
+    file.line.setText(str(lora))
+    assert output.value() == lora.with_name("画 a-converted.safetensors") and dialog.start_button.isEnabled()
+
+
+def test_another_name_is_proposed_for_the_next_time(qtbot: QtBot, dialog: LoraToolsDialog, lora: Path) -> None:
+    choose(dialog, "convert")
+    drop(dialog, lora)
+    for ending in ("", "-2"):
+        assert dialog.form.fields["output"].value() == lora.with_name(f"画 a-converted{ending}.safetensors")
+        run(qtbot, dialog)
+    assert not dialog.status.isVisible() and dialog.start_button.isEnabled()
+
+
+def test_a_lora_of_a_model_folder_is_proposed_as_a_file(dialog: LoraToolsDialog, lora: Path, tmp_path: Path) -> None:
+    for name in ("xl 1.0", "tuned 1.5"):
+        (tmp_path / name).mkdir()
+    choose(dialog, "extract")
+    drop(dialog, tmp_path / "xl 1.0", tmp_path / "tuned 1.5")  # Both at once, in this order.
+    assert dialog.form.fields["original"].value() == tmp_path / "xl 1.0"
+    assert dialog.form.fields["output"].value() == tmp_path / "tuned 1.5-lora.safetensors"
+    choose(dialog, "bake")
+    drop(dialog, tmp_path / "xl 1.0", lora)
+    assert isinstance(task_of(dialog.form), tasks.BakeTask)
+    assert dialog.form.fields["output"].value() == tmp_path / "xl 1.0-merged"
+
+
+def test_metadata_are_typed_after_the_file_was_chosen(dialog: LoraToolsDialog, lora: Path) -> None:
+    choose(dialog, "edit")
+    drop(dialog, lora)
+    lines = dialog.form.fields["put"]
+    assert isinstance(lines, LinesField) and not dialog.start_button.isEnabled()
+    lines.text.setPlainText(" = x")
+    assert "is no key with a value" in dialog.status.text() and not dialog.start_button.isEnabled()
+    lines.text.setPlainText("ss_output_name=x")
+    assert dialog.start_button.isEnabled() and not dialog.status.isVisible()
+
+
+def test_a_failure_while_closing_is_read_first(qtbot: QtBot, lora: Path) -> None:
+    class Failing(Waiting):
+        def events(self) -> Iterator[Event]:
+            assert self.asked.wait(20)
+            yield Failed(message="The disk is full.", remedy="Make room.", detail="")
+
+    dialog = LoraToolsDialog(Failing)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    drop(dialog, lora)
+    dialog.start()
+    dialog.reject()
+    qtbot.waitUntil(lambda: not dialog.is_running)
+    assert dialog.isVisible() and "disk is full" in dialog.outcome.message.text()
 
 
 def task_of(form: ToolForm) -> tasks.ToolTask | None:

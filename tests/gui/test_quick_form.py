@@ -252,12 +252,17 @@ def test_what_no_file_says_is_asked_once_and_kept_for_the_file(
     with qtbot.waitSignal(picker.chosen) as chosen:
         qtbot.mouseClick(picker.question.zero_button, Qt.MouseButton.LeftButton)
     assert chosen.args == [file]
-    assert not picker.question.isVisible()
+    assert not picker.question.zero_button.isVisible()
+    assert picker.question.change_button.isVisible()
     assert "zero-terminal" in picker.info.text()
     assert picker.model is not None and picker.model.prediction == "v_prediction" and picker.model.zero_terminal_snr
     file.rename(tmp_path / "elsewhere.safetensors")
     picker.show_path(tmp_path / "elsewhere.safetensors")
-    assert not picker.question.isVisible()
+    assert not picker.question.zero_button.isVisible()
+    qtbot.mouseClick(picker.question.change_button, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(picker.chosen):
+        qtbot.mouseClick(picker.question.noise_button, Qt.MouseButton.LeftButton)
+    assert picker.model.prediction == "epsilon"
 
 
 def test_what_speaks_against_a_model_stands_below_it(picker: BaseModelPicker, monkeypatch: pytest.MonkeyPatch) -> None:

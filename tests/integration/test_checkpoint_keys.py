@@ -13,12 +13,15 @@ from core.cache import content_hash, key_of
 from core.checkpoints import content
 from core.checkpoints.content import content_key
 from core.checkpoints.parts import part_of, parts_of
+from core.checkpoints.single_file import CONFIG_KEY
+from core.config.model import ModelConfig
 from core.control import Control
+from core.errors import UserError
 from core.events import Finished
 from core.jobs import ConvertJob, run_to_end
 from core.models import BaseModel, describe_base
 from core.safetensors_header import read_header
-from core.training.identity import base_identity
+from core.training.identity import base_identity, refuse_another_base
 from tests.tiny.models import make_tiny_sd1
 
 
@@ -55,7 +58,7 @@ def test_a_folder_has_the_keys_that_it_always_had(model: Path) -> None:
     for part, name in (("vae", "vae"), ("text_encoder", "text_encoder")):
         expected = key_of(content_hash(weights[name]), content_hash(folder / name / "config.json"))
         assert content_key(parts_of(base)[part]) == expected  # type: ignore[index]
-    identity = base_identity(base)
+    identity = base_identity(base, ModelConfig())
     assert set(identity) == {"unet", "text_encoder", "vae", "scheduler"}
     assert identity["scheduler"] == content_hash(folder / "scheduler" / "scheduler_config.json")
 
@@ -107,9 +110,25 @@ def test_a_damaged_list_of_keys_costs_time_alone(model: Path, tmp_path: Path, mo
 def test_another_vae_is_another_identity(model: Path, tmp_path: Path) -> None:
     folder, file = describe_base(model / "sd1"), describe_base(model / "sd1.safetensors")
 
-    own, other = base_identity(folder), base_identity(folder, model / "vae")
+    alone, with_vae = ModelConfig(), ModelConfig(vae=model / "vae")
+    own, other = base_identity(folder, alone), base_identity(folder, with_vae)
     assert [part for part in own if own[part] != other[part]] == ["vae"]
-    assert set(base_identity(file)) == {"checkpoint"}
-    assert base_identity(file, model / "vae") == {**base_identity(file), "vae": other["vae"]}
+    assert set(base_identity(file, alone)) == {"checkpoint", "prediction"}
+    assert base_identity(file, with_vae) == {**base_identity(file, alone), "vae": other["vae"]}
     moved = changed(model, tmp_path / "a.safetensors", "first_stage_model.decoder.conv_in.bias")
-    assert base_identity(moved) != base_identity(file)
+    assert base_identity(moved, alone) != base_identity(file, alone)
+
+
+def test_a_file_that_says_another_prediction_under_another_name_is_another_model(model: Path, tmp_path: Path) -> None:
+    names = "a.safetensors", "a vpred.safetensors"
+    source = model / "sd1.safetensors"
+    for name in names:
+        save_file(load_file(source), tmp_path / name, {CONFIG_KEY: read_header(source).metadata[CONFIG_KEY]})
+    bases = [describe_base(tmp_path / name) for name in names]
+    before, now = (base_identity(base, ModelConfig()) for base in bases)
+    assert [part for part in before if before[part] != now[part]] == ["prediction"]
+    with pytest.raises(UserError, match="prediction changed"):
+        refuse_another_base(before, now, tmp_path)
+    # What the settings say counts, whatever the file is called.
+    before, now = (base_identity(base, ModelConfig(prediction="v_prediction")) for base in bases)
+    assert before == now

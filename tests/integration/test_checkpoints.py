@@ -15,12 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from core.checkpoints import reading
 from core.checkpoints.opening import load_module
 from core.checkpoints.parts import parts_of, scheduler_config, tokenizer_folder
 from core.checkpoints.reading import TensorReader
+from core.checkpoints.sources import TensorAt
 from core.control import Control
 from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice
+from core.families.sd1 import FAMILY as SD1
 from core.jobs import ConvertJob, run_to_end
 from core.models import BaseModel, FamilyName, describe_base
 from core.safetensors_header import read_header
@@ -104,11 +107,11 @@ def test_folder_to_file_to_folder_is_the_same_tensor_for_tensor(
     file = models / f"{family}.safetensors"
 
     assert isinstance(converted(file, tmp_path / "back")[-1], Finished)
-    assert isinstance(converted(tmp_path / "back", tmp_path / "again", to="file")[-1], Finished)
+    assert isinstance(converted(tmp_path / "back", tmp_path / "again.safetensors", to="file")[-1], Finished)
 
     assert same(tensors_below(models / family), tensors_below(tmp_path / "back"))
-    assert same(load_file(file), load_file(tmp_path / "again"))
-    told, again = (describe_base(path) for path in (models / family, tmp_path / "again"))
+    assert same(load_file(file), load_file(tmp_path / "again.safetensors"))
+    told, again = (describe_base(path) for path in (models / family, tmp_path / "again.safetensors"))
     assert (told.family, told.prediction, told.native_size_px) == (again.family, again.prediction, again.native_size_px)
 
 
@@ -396,6 +399,7 @@ def test_a_vae_of_another_kind_is_refused(models: Path, tmp_path: Path) -> None:
 
     for place, words in (
         (models / "sdxl" / "vae", "do not fit Stable Diffusion 1"),  # Same shapes; its configuration tells.
+        (models / "sdxl.safetensors", "do not fit Stable Diffusion 1"),  # So does the model around it.
         (tmp_path / "flux.safetensors", "do not fit Stable Diffusion 1"),
         (tmp_path / "text.safetensors", "is no VAE that Kiln knows"),
         (tmp_path / "none.safetensors", "is missing"),
@@ -475,3 +479,69 @@ def test_tokenizers_of_single_files_read_as_clip_does(models: Path) -> None:
     assert first(text, padding="max_length").input_ids == ids + [49407] * 70
     assert second(text, padding="max_length").input_ids == ids + [0] * 70
     assert tokenizer_folder(describe_base(models / "sdxl"), 2) == models / "sdxl" / "tokenizer_2"
+
+
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        ("unet/config.json", {"norm_num_groups": 3}),
+        ("unet/config.json", {"layers_per_block": 10**9}),
+        ("unet/config.json", {"down_block_types": ["Unheard"] * 4}),
+        ("vae/config.json", {"block_out_channels": "abc"}),
+        ("text_encoder/config.json", {"hidden_act": "unheard"}),
+        ("scheduler/scheduler_config.json", {"beta_schedule": "unheard"}),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**12}),
+        ("tokenizer/vocab.json", None),
+    ],
+)
+def test_a_folder_whose_files_make_no_sense_is_told_by_their_name(
+    models: Path, tmp_path: Path, place: str, content: dict[str, Any] | None
+) -> None:
+    folder = tmp_path / "sd1"
+    shutil.copytree(models / "sd1", folder)
+    file = folder / place
+    known = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text("{" if content is None else json.dumps({**known, **content}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"is damaged") as caught:
+        SD1.load(describe_base(folder), torch.float32)
+    named = file.parent if content is None else file
+    assert str(named) in caught.value.message and caught.value.failure == "model_damaged"
+
+
+def test_tensors_are_the_same_when_their_files_are_opened_anew_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAPPED_BYTES", 0)
+    tensors = {f"model.{number}": torch.randn(4, 3) for number in range(3)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    torch.save({"state_dict": tensors}, tmp_path / "new.ckpt")
+    torch.save({"state_dict": tensors}, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    for file in ("a.safetensors", "new.ckpt", "old.ckpt"):
+        with TensorReader() as reader:
+            found = [
+                reader.read(TensorAt(file=tmp_path / file, key=key, shape=(4, 3), dtype="F32", change=""))
+                for key in tensors
+            ]
+        assert all(map(torch.equal, found, tensors.values())), file
+
+
+def test_memory_that_is_not_enough_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"a.weight": torch.zeros(2, 2)}, path, _use_new_zipfile_serialization=False)
+    tensor = TensorAt(path, "a.weight", (2, 2), "F32")
+    with TensorReader() as reader:
+        assert reader.read(tensor).shape == (2, 2)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with TensorReader() as reader, pytest.raises(RuntimeError, match="allocate"):
+        reader.read(tensor)
+
+
+@pytest.mark.parametrize(("name", "to"), [("a.ckpt", "auto"), ("a.bin", "folder"), ("a", "file")])
+def test_a_single_file_is_written_as_safetensors_alone(models: Path, tmp_path: Path, name: str, to: str) -> None:
+    last = converted(models / "sd1", tmp_path / name, to=to)[-1]
+    assert isinstance(last, Failed) and "safetensors alone" in last.message
+    assert not (tmp_path / name).exists()

@@ -69,7 +69,7 @@ def test_the_sample_job_draws_with_and_without_the_lora_and_overwrites_nothing(
     sampling = with_values(trained, {"sampling.prompts": ("miru", "1girl")}).sampling
     drawn = []
     for lora in (None, lora_path(trained), lora_path(trained)):
-        job = SampleJob(base=trained.model.base, lora=lora, sampling=sampling, target=target)
+        job = SampleJob(model=trained.model, lora=lora, sampling=sampling, target=target)
         events = list(LocalRun(job).events())
         assert isinstance(events[-1], Finished), events[-1]
         drawn.append([np.asarray(Image.open(event.image)) for event in events if isinstance(event, SampleReady)])

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from core.config import TrainConfig, with_values
-from core.events import Event, Finished, SampleReady, StepDone
+from core.config.model import ModelConfig
+from core.events import Event, Failed, Finished, SampleReady, StepDone
 from core.families.base import Sizes, family, use_as
 from core.jobs import ConvertJob, SampleJob, TrainJob
 from core.lora.file import load_lora
@@ -23,6 +25,7 @@ from core.lora.network import add_from_file
 from core.models import FamilyName, describe_base
 from core.run_folder import lora_path
 from core.runner import LocalRun
+from core.sampling import draw
 from tests.tiny.models import make_tiny_sd1, make_tiny_sd2, make_tiny_sdxl
 from tests.trainers import make_trainer, take_steps
 
@@ -289,7 +292,7 @@ def test_the_sample_job_reads_long_prompts_to_their_ends(
     long = ", ".join(["ball"] * 45)
     prompts = (long, f"{long}, red hair")
     config = make_config(sampling__prompts=prompts, sampling__seed=1)
-    job = SampleJob(base=tiny_sdxl, sampling=config.sampling, target=tmp_path / "out")
+    job = SampleJob(model=ModelConfig(base=tiny_sdxl), sampling=config.sampling, target=tmp_path / "out")
     events = list(LocalRun(job).events())
     assert isinstance(events[-1], Finished), events[-1]
     seeds = {}
@@ -297,13 +300,43 @@ def test_the_sample_job_reads_long_prompts_to_their_ends(
         if isinstance(event, SampleReady):
             seeds[event.prompt] = np.asarray(Image.open(event.image))
     again = SampleJob(
-        base=tiny_sdxl,
+        model=ModelConfig(base=tiny_sdxl),
         sampling=config.sampling.model_copy(update={"prompts": (prompts[1],)}),
         target=tmp_path / "again",
     )
     (other,) = [event for event in LocalRun(again).events() if isinstance(event, SampleReady)]
     # The same seed, and a prompt that differs behind its 75th token.
     assert not np.array_equal(seeds[long], np.asarray(Image.open(other.image)))
+
+
+def test_the_sample_job_uses_the_model_as_its_settings_say(
+    make_config: MakeConfig, forms: Forms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import core.sampling as sampling_module
+
+    folder, file = forms("sdxl")
+    bare = tmp_path / "no vae.safetensors"
+    with safe_open(file, "pt") as opened:
+        configs = opened.metadata()
+    weights = {name: weight for name, weight in load_file(file).items() if not name.startswith("first_stage_model.")}
+    save_file(weights, bare, configs)
+    seen = []
+
+    def look(pipeline: Any, *given: Any) -> Any:
+        seen.append((pipeline.scheduler.config, float(pipeline.vae.config.scaling_factor)))
+        return draw(pipeline, *given)
+
+    monkeypatch.setattr(sampling_module, "draw", look)
+    sampling = make_config(sampling__prompts=("ball",), sampling__denoising_steps=2).sampling
+    alone = SampleJob(model=ModelConfig(base=bare), sampling=sampling, target=tmp_path / "out")
+    (failed,) = [event for event in LocalRun(alone).events() if isinstance(event, Failed)]
+    assert "no VAE" in failed.message and "Choose a VAE for SDXL in the settings" in failed.remedy
+    model = ModelConfig(base=bare, vae=folder / "vae", prediction="v_prediction", zero_terminal_snr=True)
+    events = list(LocalRun(alone.model_copy(update={"model": model})).events())
+    assert isinstance(events[-1], Finished), events[-1]
+    ((config, scale),) = seen
+    assert scale == 0.13025
+    assert config.prediction_type == "v_prediction" and config.rescale_betas_zero_snr
 
 
 def test_what_a_file_says_about_prediction_and_noise_is_honoured_and_the_settings_win(

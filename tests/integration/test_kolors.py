@@ -257,7 +257,7 @@ def test_the_sample_job_draws_with_a_lora_for_kolors(config: MakeConfig, tmp_pat
     sampling = with_values(settings, {"sampling.prompts": ("一只猫",)}).sampling
     pictures = []
     for lora in (None, lora_path(settings)):
-        job = SampleJob(base=settings.model.base, lora=lora, sampling=sampling, target=tmp_path / "画")
+        job = SampleJob(model=settings.model, lora=lora, sampling=sampling, target=tmp_path / "画")
         events = list(LocalRun(job).events())
         assert isinstance(events[-1], Finished), events[-1]
         pictures.append(of(SampleReady, events)[0].image.read_bytes())

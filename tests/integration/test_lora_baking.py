@@ -373,8 +373,12 @@ def test_a_known_difference_is_extracted_again(tmp_path: Path, sd1: Path, sd1_fi
 def test_extraction_leaves_out_what_is_asked(tmp_path: Path, sd1: Path) -> None:
     shapes = shapes_of(sd1)
     tuned = bake(sd1, tmp_path / "tuned", (write_lora(tmp_path / "a.safetensors", random_lora(shapes, rank=4)), 1.0))
+    scheduler = tuned / "scheduler" / "scheduler_config.json"
+    said = {**json.loads(scheduler.read_text(encoding="utf-8")), "prediction_type": "v_prediction"}
+    scheduler.write_text(json.dumps(said), encoding="utf-8")
     task = ExtractTask(original=sd1, tuned=tuned, output=tmp_path / "b.safetensors", rank=2, text_encoder=False)
     run(task)
+    assert read_header(tmp_path / "b.safetensors").metadata["ss_base_model_version"] == "sd_v1_v"
     found = load_file(tmp_path / "b.safetensors")
     wanted = {name for name in shapes_of(sd1, conv=False) if name.startswith("lora_unet")}
     assert {key.partition(".")[0] for key in found} == wanted

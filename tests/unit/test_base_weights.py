@@ -40,10 +40,23 @@ def test_each_number_is_off_by_half_a_scale_at_most() -> None:
     assert bool(((numbers * scale - weight).abs() <= scale * 0.5001).all())
 
 
-def test_a_row_of_zeros_stays_zero() -> None:
-    numbers, scale = packed_rows(torch.zeros(2, 3))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_row_of_zeros_stays_zero(dtype: torch.dtype) -> None:
+    numbers, scale = packed_rows(torch.zeros(2, 3, dtype=dtype))
     assert not (numbers * scale).any()
     assert bool(torch.isfinite(scale).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [1e-4, 0.05])
+def test_no_row_is_made_larger_or_smaller_by_a_scale_of_half_precision(dtype: torch.dtype, size: float) -> None:
+    torch.manual_seed(1)
+    weight = (torch.randn(256, 256) * size).to(dtype)
+    numbers, scale = packed_rows(weight)
+    assert scale.dtype == dtype
+    rows, kept = weight.float(), numbers * scale.float()
+    gains = (rows * kept).sum(1) / rows.square().sum(1)
+    assert float((gains - 1).abs().max()) < 2e-3
 
 
 def test_packed_layers_compute_what_their_unpacked_weights_would(model: Small) -> None:

@@ -122,3 +122,6 @@ def test_open_clip_keeps_three_matrices_in_one() -> None:
     ]
     assert [change for _, change in thirds] == ["rows_0", "rows_1", "rows_2"]
     assert torch.Size(changed_shape((12, 4), "rows_1")) == (4, 4)
+    # What has no thirds fits nothing, and says so by its own shape.
+    assert changed_shape((13, 4), "rows_1") == (13, 4)
+    assert changed_shape((), "rows_0") == ()

@@ -186,3 +186,11 @@ def test_noise_that_ends_in_noise_alone_is_known() -> None:
 )
 def test_well_known_ancestors_are_taken_from_names(name: str, title: str, expected: str) -> None:
     assert recognise(SDXL, {"modelspec.title": title}, name).lineage == expected
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0,), (320, 4), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("name", ["model.diffusion_model.input_blocks.0.0.weight", "conv_in.weight"])
+def test_a_denoiser_that_begins_with_no_convolution_is_none(name: str, shape: tuple[int, ...]) -> None:
+    whole = SD1 if name in SD1 else diffusers_unet(768)
+    assert name in whole and recognise(whole, {}).family == "sd1"
+    assert recognise({**whole, name: shape}, {}).kind not in ("checkpoint", "unet")

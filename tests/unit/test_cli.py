@@ -104,6 +104,13 @@ def test_the_other_verbs_make_their_jobs(tmp_path: Path) -> None:
     assert isinstance(sample, SampleJob)
     assert sample.sampling.prompts == ("a", "b")
     assert sample.sampling.width == 128
+    words = ("sample", "--base", "starter", "--prompt", "a", "--output", str(tmp_path))
+    sample = job_of(*words, "--model.vae", str(tmp_path / "vae"), "--model.prediction", "v_prediction")
+    assert isinstance(sample, SampleJob)
+    assert (sample.model.base, sample.model.vae) == (STARTER_MODEL, tmp_path / "vae")
+    assert sample.model.prediction == "v_prediction"
+    with pytest.raises(cli.WrongUseError, match="but those of the model"):
+        job_of(*words, "--network.rank", "4")
 
 
 def tag_job_of(*words: str) -> TagJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -13,34 +12,20 @@ from core.config.model import OptimizerName
 from core.device import Device, torch_has_cuda, training_device
 from core.errors import UserError
 from core.estimate import MemoryEstimate, estimate_memory, estimate_or_none, gigabytes, saved, savers, verdict
+from core.estimate_network import num_trained
 from core.model_shape import ModelShape, shape_of
-from core.models import BaseModel, describe_base
+from core.models import FamilyName, describe_base
 from core.paths import STARTER_MODEL
+from tests.full_size import full_shape, full_size
 
 GIB = 2**30
-SD15 = ModelShape(
-    denoiser=859_520_964,
-    text_encoder=123_060_480,
-    vae=83_653_863,
-    lora_denoiser=423_936,
-    lora_text_encoder=165_888,
-    resnets=2940.0,
-    transformers=2820.0,
-    blocks=2820.0,
-    modules=78.9375,
-    widest=320.0,
-    text_width=768,
-    text_layers=12,
-    vae_width=128,
-    scale=8,
-)
-BASE = BaseModel(path=Path("sd15"), family="sd1", title="SD 1.5", size_bytes=1, native_size_px=512)
+SD15, BASE = full_shape("sd1"), full_size("sd1")
 
 
 @pytest.fixture(autouse=True)
-def full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All base models have the shape of Stable Diffusion 1.5."""
-    monkeypatch.setattr(estimates, "shape_of", lambda base, vae: SD15)
+def shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All base models are of full size."""
+    monkeypatch.setattr(estimates, "shape_of", lambda base, vae: full_shape(base.family))
 
 
 def config_with(**changes: Any) -> TrainConfig:
@@ -89,6 +74,70 @@ def test_what_is_stored_is_exact() -> None:
 
 
 @pytest.mark.parametrize(
+    ("family", "weights", "total_gb"),
+    [("sdxl", "full", 7.1), ("sdxl", "int8", 4.6), ("kolors", "full", 7.1), ("kolors", "int8", 4.6)],
+)
+def test_large_models_need_what_was_worked_out_for_small_cards(
+    family: FamilyName, weights: str, total_gb: float
+) -> None:
+    """1024 px, one picture, checkpointing, rank 16: weights, LoRA with Adam, what a pass keeps, and the program."""
+    config = config_with(
+        dataset__resolution=1024,
+        training__gradient_checkpointing=True,
+        training__base_weights=weights,
+        network__train_text_encoder=False,
+    )
+    parts = estimates._stage("train", config, full_shape(family), "cuda")
+    assert sum(part.num_bytes for part in parts) / 1e9 == pytest.approx(total_gb, rel=0.03)
+    assert num_trained(config, full_shape(family)) == 42_557_440
+
+
+def test_captions_that_change_keep_the_text_encoders_on_the_card() -> None:
+    config = config_with(dataset__resolution=1024, network__train_text_encoder=False)
+    kept = estimate_memory(config_with(dataset__resolution=1024, dataset__shuffle_tags=True), full_size("sdxl"))
+    gone = estimate_memory(config, full_size("sdxl"))
+    assert part(kept, "model") - part(gone, "model") == pytest.approx(2 * 817.72, rel=1e-3)
+
+
+def test_kolors_reads_captions_in_layers_that_fit_any_card() -> None:
+    config = config_with(dataset__resolution=1024)
+    sizes = {
+        how: sum(
+            share.num_bytes
+            for share in estimates._stage(
+                "cache", with_values(config, {"model.large_text_encoder": how}), full_shape("kolors"), "cuda"
+            )
+            if share.name == "model"
+        )
+        / 1e9
+        for how in ("layers", "int8", "whole")
+    }
+    assert sizes["layers"] < 1 and sizes["int8"] == pytest.approx(6.4, abs=0.1)
+    assert sizes["whole"] == pytest.approx(12.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({"dora": True}, 1.37),
+        ({"kind": "loha"}, 1.25),
+        ({"kind": "lokr"}, 1.43),
+        ({"conv_rank": 16}, 1.0),
+    ],
+)
+def test_other_networks_keep_more_for_the_way_back(changes: dict[str, object], share: float) -> None:
+    plain = config_with(network__train_text_encoder=False)
+    other = with_values(plain, {f"network.{name}": value for name, value in changes.items()})
+    before, after = (part(estimate_memory(config, BASE), "computing") for config in (plain, other))
+    assert after == pytest.approx(share * before, rel=0.01)
+
+
+def test_a_line_that_is_being_written_does_not_take_the_estimate_away() -> None:
+    half = config_with(network__block_ranks=("mid_block=",), network__train_text_encoder=False)
+    assert num_trained(half, SD15) == num_trained(config_with(network__train_text_encoder=False), SD15)
+
+
+@pytest.mark.parametrize(
     ("name", "value", "more"),
     [
         ("training.batch_size", 2, True),
@@ -96,6 +145,12 @@ def test_what_is_stored_is_exact() -> None:
         ("optimizer.name", "prodigy", True),
         ("optimizer.ema_decay", 0.99, True),
         ("network.rank", 64, True),
+        ("network.conv_rank", 8, True),
+        ("network.dora", True, True),
+        ("network.kind", "loha", True),
+        ("network.layers", "attention", False),
+        ("network.only", ("up_blocks.*",), False),
+        ("network.block_ranks", ("down_blocks=0",), False),
         ("training.precision", "fp32", True),
         ("optimizer.name", "adamw8bit", False),
         ("training.gradient_checkpointing", True, False),
@@ -194,7 +249,7 @@ def test_the_shape_is_read_from_the_files() -> None:
     shape = shape_of(describe_base(STARTER_MODEL))
     assert 7e6 < shape.denoiser < 8e6
     assert (shape.text_width, shape.text_layers, shape.vae_width, shape.scale) == (128, 3, 16, 8)
-    assert shape.lora_denoiser == 45_568
+    assert num_trained(config_with(network__rank=1, network__train_text_encoder=False), shape) == 45_568
 
 
 @pytest.mark.parametrize(("num_bytes", "said"), [(3.63 * GIB, "3.6 GB"), (8 * GIB, "8 GB"), (23.6 * GIB, "24 GB")])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ import torch
 from core.checkpoints.single_file import shipped_config
 from core.families.base import Family, family
 from core.families.sdxl import TextEncoders
+from core.families.unet import first_sampler
 from core.models import FamilyName
+from core.sampling import _use_sampler
 
 DATA = Path(__file__).parents[1] / "data"
 RANK = 16
@@ -95,3 +99,18 @@ def test_locon_adds_the_convolutions_and_what_goes_with_them(name: FamilyName, n
     if name == "sdxl":
         assert {"lora_unet_output_blocks_2_2_conv", "lora_unet_middle_block_0_emb_layers_1"} <= added
         assert {"lora_unet_output_blocks_8_0_skip_connection", "lora_unet_input_blocks_4_0_out_layers_3"} <= added
+
+
+@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl", "kolors"])
+def test_no_sampler_cuts_latents_off(name: FamilyName) -> None:
+    parts: Any = SimpleNamespace(scheduler_config=shipped_config(name, "scheduler"))
+    pipeline = SimpleNamespace(scheduler=first_sampler(parts))
+    _use_sampler(pipeline, "ddim")
+    noise: Any = pipeline.scheduler
+    assert not noise.config.clip_sample and float(noise.final_alpha_cumprod) < 1
+    assert len(noise.alphas_cumprod) == (1100 if name == "kolors" else 1000)
+    latents = torch.full((1, 4, 2, 2), 3.0)
+    noise.set_timesteps(10)
+    # Clean latents far beyond 1, which are answered with no noise at all, stay what they are.
+    clean = noise.step(torch.zeros_like(latents), noise.timesteps[-1], latents).pred_original_sample
+    assert float(clean.min()) > 3

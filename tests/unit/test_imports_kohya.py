@@ -12,6 +12,7 @@ from core.cli import main
 from core.config import TrainConfig, field_specs, load_config, save_config, with_values
 from core.config.toml import read_toml
 from core.imports import apply, read_settings, save_kohya, to_kohya_toml
+from core.paths import STARTER_MODEL
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "settings"
 HOME = Path("C:/kiln" if sys.platform == "win32" else "/kiln")
@@ -19,6 +20,7 @@ HOME = Path("C:/kiln" if sys.platform == "win32" else "/kiln")
 # One value for every option that kohya's scripts have a word for, none of them Kiln's default.
 SAME_WORDS: dict[str, object] = {
     "model.base": HOME / "base model",
+    "model.family": "sd2",
     "model.vae": HOME / "vae.safetensors",
     "model.clip_skip": 2,
     "model.prediction": "v_prediction",
@@ -120,7 +122,6 @@ SAME_WORDS: dict[str, object] = {
 }
 # What kohya's scripts have no word for, only together with another value, or only from outside of the file.
 NO_WORD = {
-    "model.family",
     "model.large_text_encoder",
     "dataset.trigger_word",  # It goes into the prefix.
     "dataset.absorbed_tags",
@@ -193,6 +194,12 @@ def test_the_defaults_come_back_as_they_were(tmp_path: Path) -> None:
         {"network.dora": True, "network.conv_rank": 16, "network.rank_dropout": 0.1},
         {"network.rank_stabilized": True, "network.kind": "lokr", "network.max_norm": 1.0},
         {"network.conv_rank": 4, "network.conv_alpha": 2.0},
+        {"model.family": "sd1"},
+        {
+            "model.family": "sdxl",
+            "network.block_ranks": ("down_blocks.2.attentions.1=8", "mid_block.attentions.0=0"),
+            "optimizer.block_rates": ("down_blocks.1.attentions.0=0.5", "up_blocks.0.attentions.2=0"),
+        },
         {"network.block_ranks": ("mid_block=0",), "network.rank": 8},
         {"training.max_steps": 500, "training.epochs": 10000},
         {"training.precision": "fp32", "output.precision": "fp32"},
@@ -216,6 +223,22 @@ def test_other_values_come_back_as_they_were(tmp_path: Path, changes: dict[str, 
     for key, value in changes.items():
         section, _, name = key.partition(".")
         assert getattr(getattr(again, section), name) == value, key
+
+
+def test_the_family_is_read_from_the_base_model() -> None:
+    starter = with_values(TrainConfig(), {"model.base": STARTER_MODEL})
+    assert 'model_train_type = "sd-lora"' in to_kohya_toml(starter)
+    nowhere = with_values(TrainConfig(), {"model.base": HOME / "nowhere"})
+    assert "model_train_type" not in to_kohya_toml(nowhere)
+
+
+def test_kohya_does_not_train_kolors_and_blocks_of_another_family_have_no_word() -> None:
+    kolors = to_kohya_toml(with_values(TrainConfig(), {"model.family": "kolors"}))
+    assert "model_train_type" not in kolors and "# kohya's scripts do not train Kolors" in kolors
+    sdxl = to_kohya_toml(
+        with_values(TrainConfig(), {"model.family": "sdxl", "network.block_ranks": ("up_blocks.3.attentions.0=4",)})
+    )
+    assert "network.block_ranks =" in sdxl and "block_dims" not in sdxl
 
 
 @pytest.mark.parametrize("step", [8, 64, 256])

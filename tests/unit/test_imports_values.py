@@ -15,9 +15,11 @@ from core.config import TrainConfig, field_specs
 from core.config.toml import literal
 from core.errors import UserError
 from core.imports import Imported, apply, read_settings
-from core.imports.blocks import block_weights
+from core.imports.blocks import block_weights, layout_of
 from core.imports.optimizers import FURTHER
 from core.imports.previews import prompt_of, prompts_of
+from core.lora.keys import module_names
+from core.models import FAMILY_NAMES
 
 
 def read(folder: Path, text: str, name: str = "settings.toml") -> Imported:
@@ -65,6 +67,13 @@ def test_each_part_learns_at_the_rate_that_kohyas_scripts_would_use(
     changes = changes_of(tmp_path, **values)
     assert tuple(changes.get(key) for key in RATES) == rates
     assert tuple(changes.get(key) for key in PARTS) == parts
+
+
+def test_two_text_encoders_learn_at_the_rate_of_the_first(tmp_path: Path) -> None:
+    imported = read(tmp_path, "unet_lr = 1e-4\ntext_encoder_lr = [2e-5, 1e-5]\n")
+    assert imported.config_changes["optimizer.text_encoder_learning_rate"] == 2e-5
+    notes = {item.source_key: item.note for item in imported.mapped}
+    assert notes["text_encoder_lr"] == "Kiln trains both text encoders of SDXL alike." and not notes["unet_lr"]
 
 
 def test_two_flags_that_exclude_each_other_leave_one_part_to_train(tmp_path: Path) -> None:
@@ -184,6 +193,64 @@ def test_of_steps_and_epochs_the_epochs_count(tmp_path: Path) -> None:
     assert "max_train_steps" in ignored_of(imported)
 
 
+# --- families -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "family"),
+    [
+        ({"model_train_type": "sd-lora"}, "sd1"),
+        ({"model_train_type": "sd-lora", "v2": False}, "sd1"),
+        ({"model_train_type": "sd-lora", "v2": True}, "sd2"),
+        ({"model_train_type": "sdxl-lora"}, "sdxl"),
+        ({"LoRA_type": "Standard", "sdxl": True, "v2": False}, "sdxl"),
+        ({"LoRA_type": "Standard", "sdxl": False, "v2": True}, "sd2"),
+        ({"LoRA_type": "Standard", "sdxl": False, "v2": False}, None),
+        ({"v2": True, "v_parameterization": True}, "sd2"),
+    ],
+)
+def test_the_family_is_what_the_file_says(tmp_path: Path, values: dict[str, object], family: str | None) -> None:
+    imported = read(tmp_path, "".join(f"{name} = {literal(value)}\n" for name, value in values.items()))
+    assert imported.config_changes.get("model.family") == family
+    assert all(item.is_harmless for item in imported.ignored)
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "said"),
+    [
+        ({"model_train_type": "flux-lora"}, "model_train_type", "is for Flux."),
+        ({"model_train_type": "sd3-lora"}, "model_train_type", "is for Stable Diffusion 3."),
+        ({"model_train_type": "something-new"}, "model_train_type", "is for something-new."),
+        ({"model_train_type": "sdxl-finetune"}, "model_train_type", "LoRAs and nothing else"),
+        ({"flux1_checkbox": True}, "flux1_checkbox", "is for Flux."),
+        ({"model_train_type": "sdxl-lora", "v2": True}, "v2", "model_train_type counts instead."),
+    ],
+)
+def test_other_families_and_contradictions_are_named(
+    tmp_path: Path, values: dict[str, object], name: str, said: str
+) -> None:
+    text = "".join(f"{key} = {literal(value)}\n" for key, value in {"network_dim": 8, **values}.items())
+    assert said in ignored_of(read(tmp_path, text))[name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("STABLE_DIFFUSION_15", "sd1"),
+        ("STABLE_DIFFUSION_21", "sd2"),
+        ("STABLE_DIFFUSION_XL_10_BASE", "sdxl"),
+        ("STABLE_DIFFUSION_15_INPAINTING", None),
+        ("FLUX_DEV_1", None),
+        (["strange"], None),
+    ],
+)
+def test_model_types_of_onetrainer(tmp_path: Path, kind: object, family: str | None) -> None:
+    text = json.dumps({"__version": 9, "training_method": "LORA", "model_type": kind})
+    imported = read(tmp_path, text, "settings.json")
+    assert imported.config_changes.get("model.family") == family
+    assert ("model_type" in ignored_of(imported)) is (family is None)
+
+
 # --- blocks -------------------------------------------------------------------------------------------------------
 
 
@@ -235,13 +302,56 @@ def test_block_weights_that_are_switched_off_change_nothing(tmp_path: Path) -> N
 
 
 def test_lines_of_kiln_become_kohyas_weights_when_it_has_a_word_for_them() -> None:
-    weights = block_weights(("down_blocks.1=0.5", "down_blocks.1.attentions.0=0.25", "mid_block=0", "up_blocks=2"))
+    lines = ("down_blocks.1=0.5", "down_blocks.1.attentions.0=0.25", "mid_block=0", "up_blocks=2")
+    sd1 = layout_of("sd1")
+    weights = block_weights(lines, sd1)
     assert weights is not None
     down, middle, up = weights
     assert down == [1, 1, 1, 1, 0.25, 0.5, 1, 1, 1, 1, 1, 1]
-    assert middle == 0 and up == [1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2]
-    assert block_weights(("down_blocks.1.attentions.0.transformer_blocks.0.attn1=0.5",)) is None
-    assert block_weights(("down_blocks.1",)) is None
+    assert middle == [0] and up == [1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert block_weights(("down_blocks.1.attentions.0.transformer_blocks.0.attn1=0.5",), sd1) is None
+    assert block_weights(("down_blocks.1",), sd1) is None
+    assert block_weights(("up_blocks.3=0.5",), layout_of("sdxl")) is None
+    assert block_weights(lines, layout_of("sdxl")) == (
+        [1, 1, 1, 1, 0.25, 0.5, 1, 1, 1],
+        [1, 0, 1],
+        [2, 2, 2, 2, 2, 2, 1, 1, 1],
+    )
+
+
+def test_the_lists_of_sdxl_count_its_own_blocks(tmp_path: Path) -> None:
+    arguments = ["down_lr_weight=9,9,9,9,2,3,9,4,5", "mid_lr_weight=9,6,9", "up_lr_weight=1,2,3,4,5,6,9,9,9"]
+    lines = (
+        "down_blocks.1.attentions.0=2",
+        "down_blocks.1.attentions.1=3",
+        "down_blocks.2.attentions.0=4",
+        "down_blocks.2.attentions.1=5",
+        "mid_block.attentions.0=6",
+        "up_blocks.0.attentions.1=2",
+        "up_blocks.0.attentions.2=3",
+        "up_blocks.1.attentions.0=4",
+        "up_blocks.1.attentions.1=5",
+        "up_blocks.1.attentions.2=6",
+    )
+    assert changes_of(tmp_path, model_train_type="sdxl-lora", network_args=arguments)["optimizer.block_rates"] == lines
+    assert changes_of(tmp_path, network_args=arguments)["optimizer.block_rates"] == lines  # Three in the middle.
+    numbers = ["8"] * 23
+    numbers[5], numbers[11], numbers[18] = "1", "2", "3"
+    dims = f"block_dims={','.join(numbers)}"
+    expected = ("down_blocks.1.attentions.0=1", "mid_block.attentions.0=2", "up_blocks.1.attentions.2=3")
+    for kind in ({"model_train_type": "sdxl-lora"}, {"sdxl": True}, {}):
+        changes = changes_of(tmp_path, network_dim=8, network_args=[dims], **kind)
+        assert changes["network.block_ranks"] == expected
+    text = f'model_train_type = "sd-lora"\nnetwork_dim = 8\nnetwork_args = ["{dims}"]\n'
+    assert "take 25 ranks" in ignored_of(read(tmp_path, text))["network_args: block_dims"]
+
+
+def test_the_parts_that_the_lists_stand_for_are_in_the_base_models() -> None:
+    for family in FAMILY_NAMES:
+        paths = [module.path for module in module_names(family).values() if module.part == "denoiser"]
+        with_pairs = {path.partition(".transformer_blocks.")[0] for path in paths if ".attn1." in path}
+        parts = set(layout_of(family).places.values()) - {"mid_block"} | {"mid_block.attentions.0"}
+        assert parts == with_pairs
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------
@@ -433,9 +543,28 @@ def test_the_weights_of_a_file_show_its_kind(
     assert {key: value for key, value in changes.items() if "train_" not in key} == expected
 
 
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"ss_base_model_version": "sd_v1"}, ("sd1", None)),
+        ({"ss_base_model_version": "sd_v2_v", "ss_v2": "True"}, ("sd2", "v_prediction")),
+        ({"ss_base_model_version": "sdxl_base_v0-9", "ss_v2": "False"}, ("sdxl", None)),
+        ({"ss_base_model_version": "sdxl_base_v1-0", "modelspec.prediction_type": "v"}, ("sdxl", "v_prediction")),
+        ({"ss_base_model_version": "kolors_v1", "modelspec.prediction_type": "epsilon"}, ("kolors", "auto")),
+        ({"ss_v2": "True"}, ("sd2", None)),
+    ],
+)
+def test_a_lora_says_what_it_was_made_for(
+    tmp_path: Path, metadata: dict[str, str], expected: tuple[str, str | None]
+) -> None:
+    changes = read_settings(lora(tmp_path, metadata)).config_changes
+    assert (changes["model.family"], changes.get("model.prediction")) == expected
+
+
 def test_a_lora_of_another_family_says_so(tmp_path: Path) -> None:
-    imported = read_settings(lora(tmp_path, {"ss_base_model_version": "sdxl_base_v1-0"}))
-    assert "sdxl" in ignored_of(imported)["ss_base_model_version"]
+    imported = read_settings(lora(tmp_path, {"ss_base_model_version": "flux1"}))
+    assert "this file is for Flux" in ignored_of(imported)["ss_base_model_version"]
+    assert "model.family" not in imported.config_changes
 
 
 def test_a_lora_that_says_nothing_is_told_so(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from core.lora.keys import denoiser_name, text_encoder_name
 from core.lora.network import add_from_file, add_network, remove_network
 from core.models import describe_base
 from core.safetensors_header import read_header
+from tests.loras import names, random_lora, write_lora
 
 KOHYA = json.loads((Path(__file__).parent.parent / "data" / "kohya_sd15_keys.json").read_text())
 """Names and shapes of sd-scripts' default LoRA for SD 1.5 at rank 16, read off a file that it wrote."""
@@ -193,3 +194,27 @@ def test_other_files_are_told_from_loras(tmp_path: Path) -> None:
     path.write_text("hello, I am a text")
     with pytest.raises(UserError, match="not a safetensors file"):
         load_lora(path)
+
+
+def test_values_that_are_no_numbers_are_neither_drawn_nor_trained_with(tmp_path: Path) -> None:
+    module = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    tensors = random_lora({module: (4, 4)})
+    tensors[f"{module}.lora_up.weight"][1, 1] = torch.nan
+    with pytest.raises(UserError, match="not numbers"):
+        load_lora(write_lora(tmp_path / "a.safetensors", tensors))
+
+
+def test_a_lora_for_sdxl_is_not_drawn_with_kolors_whose_layers_have_the_same_sizes(tmp_path: Path) -> None:
+    ours = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    theirs = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+    of_sdxl = write_lora(tmp_path / "a.safetensors", random_lora({theirs: (8, 2048)}))
+    with pytest.raises(UserError, match=r"was made for .*XL.*, not for Kolors"):
+        load_lora(of_sdxl, family="kolors")
+    of_kolors = write_lora(
+        tmp_path / "b.safetensors", random_lora({ours: (8, 2048)}), ss_base_model_version="kolors_v1"
+    )
+    with pytest.raises(UserError, match="was made for Kolors"):
+        load_lora(of_kolors, family="sdxl")
+    unnamed = write_lora(tmp_path / "c.safetensors", random_lora({ours: (8, 2048)}))
+    assert names(load_lora(unnamed, family="kolors")) == names(load_lora(of_kolors, family="kolors")) == {ours}
+    assert names(load_lora(unnamed, family="sdxl")) == names(load_lora(of_sdxl, family="sdxl")) == {theirs}

@@ -314,8 +314,7 @@ def test_what_is_written_for_diffusers_and_peft_changes_the_same(
     }
     written = respelled(tensors, spelling, "sdxl")
     assert not any("alpha" in name for name in written)
-    assert {tensor.dtype for tensor in written.values()} == {dtype}
-    save_file({name: tensor.contiguous() for name, tensor in written.items()}, tmp_path / "b.safetensors")
+    save_file({name: tensor.to(dtype).contiguous() for name, tensor in written.items()}, tmp_path / "b.safetensors")
     found = read_lora(tmp_path / "b.safetensors", family="sdxl")
     assert found.spelling == spelling
     compare(found.tensors, weights, "sdxl", tolerance=1e-5 if dtype == torch.float32 else 3e-3)
@@ -383,6 +382,26 @@ def test_the_alpha_is_found_beside_a_file_of_peft(tmp_path: Path) -> None:
     found = read_lora(path)
     assert not found.lacks_alpha
     compare(found.tensors, weights, "sd1")
+
+
+def test_the_first_pattern_that_fits_says_the_alpha_as_in_peft(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"lora_alpha": 1, "alpha_pattern": {"attn1.to_q": 6, "to_q": 2, "to_k": 3}}), encoding="utf-8"
+    )
+    start = "down_blocks.1.attentions.0.transformer_blocks.0"
+    paths = {f"{start}.attn1.to_q": 6, f"{start}.attn2.to_q": 2, f"{start}.attn2.to_k": 3, f"{start}.attn2.to_v": 1}
+    tensors = {f"base_model.model.{path}.lora_A.weight": torch.ones(4, 768) for path in paths}
+    tensors |= {f"base_model.model.{path}.lora_B.weight": torch.ones(8, 4) for path in paths}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    found = read_lora(tmp_path / "adapter_model.safetensors").tensors
+    for path, alpha in paths.items():
+        assert float(found[f"{name_of('denoiser', path, 'sd1')}.alpha"]) == alpha
+
+
+def test_the_second_factor_of_a_lokr_says_the_rank_where_both_have_one() -> None:
+    a, b = torch.ones(4, 3), torch.ones(3, 4)
+    parts = {"lokr_w1_a": a, "lokr_w1_b": b, "lokr_w2_a": a[:, :2], "lokr_w2_b": b[:2], "alpha": torch.tensor(5.0)}
+    assert delta_weight(parts).unique().tolist() == [3 * 2 * 5 / 2]  # As ComfyUI computes it.
 
 
 BLOCKS = {"down_blocks.1.attentions.0": 7, "mid_block.attentions.0": 21}

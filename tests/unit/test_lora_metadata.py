@@ -25,7 +25,6 @@ def metadata(**options: Any) -> dict[str, str]:
     ("options", "expected"),
     [
         ({"network__train_denoiser": False}, {"ss_unet_lr": "None"}),
-        ({"network__max_norm": 1.0}, {"ss_scale_weight_norms": "1.0"}),
         ({"network__rank_dropout": 0.1}, {"ss_network_args": '{"rank_dropout": "0.1"}'}),
         (
             {"model__max_tokens": 225, "model__zero_terminal_snr": True},
@@ -60,6 +59,17 @@ def metadata(**options: Any) -> dict[str, str]:
         ({"dataset__caption_dropout_every_n_epochs": 4}, {"ss_caption_dropout_every_n_epochs": "4"}),
         ({"output__comment": "为了 test"}, {"ss_training_comment": "为了 test"}),
         ({"schedule__name": "rex"}, {"ss_lr_scheduler": "rex"}),
+        ({"network__max_norm": 1.0}, {"ss_scale_weight_norms": "1.0"}),
+        (
+            {"network__max_norm": 1.0, "network__dora": True},  # It limits no DoRA.
+            {
+                "ss_scale_weight_norms": "None",
+                "ss_network_module": "lycoris.kohya",
+                "ss_network_args": (
+                    '{"algo": "locon", "preset": "attn-mlp", "dora_wd": "True", "wd_on_output": "False"}'
+                ),
+            },
+        ),
         ({"model__vae": "/vae/xl 😀.safetensors"}, {"ss_vae_name": "xl 😀.safetensors"}),
         (
             {"network__conv_rank": 4, "network__conv_alpha": 1.0},
@@ -119,7 +129,7 @@ def test_the_base_model_is_told_as_kohya_and_the_model_spec_do(
     assert told["ss_zero_terminal_snr"] == str(v_prediction)
     assert (told["ss_sd_model_hash"], told["ss_new_sd_model_hash"]) == ("01234567", "ab" * 32)
     assert ("modelspec.encoder_layer" in told) == (family != "kolors")
-    assert (told["ss_clip_skip"] == "None") == (family == "kolors")
+    assert (told["ss_clip_skip"] == "None") == (told["ss_text_encoder_lr"] == "None") == (family == "kolors")
     assert guess_family([], told) == family
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from core.tools.tasks import (
     ToolTask,
     Weighted,
 )
-from tests.loras import changes, furthest, random_lora, write_lora
+from tests.loras import changes, furthest, names, random_lora, write_lora
 
 LINEAR = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 CROSS = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -384,6 +387,8 @@ def broken_file(folder: Path, what: str) -> Path:
     path = folder / "broken.safetensors"
     if what == "missing":
         return path
+    if what == "folder":
+        path.mkdir()
     if what == "empty":
         path.write_bytes(b"")
     elif what == "no tensors":
@@ -398,7 +403,7 @@ def broken_file(folder: Path, what: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("what", ["missing", "empty", "no tensors", "base model", "truncated", "text"])
+@pytest.mark.parametrize("what", ["missing", "folder", "empty", "no tensors", "base model", "truncated", "text"])
 def test_broken_files_are_refused_in_words_and_nothing_is_written(tmp_path: Path, what: str) -> None:
     file = broken_file(tmp_path, what)
     there = sorted(tmp_path.iterdir())
@@ -428,6 +433,95 @@ def test_a_file_whose_header_is_128_bytes_long_is_no_pickle(tmp_path: Path) -> N
     assert report(InspectTask(file=source))["modules"] == 1
 
 
+@pytest.mark.parametrize("ending", [".ckpt", ".safetensors"])
+def test_what_a_file_is_does_not_depend_on_its_name(tmp_path: Path, ending: str) -> None:
+    tensors = {name: tensor.half() for name, tensor in random_lora(SHAPES).items()}
+    torch.save(tensors, pickled := tmp_path / f"pickled{ending}")
+    plain = write_lora(tmp_path / f"plain{ending}", tensors, torch.float16)
+    assert (report(InspectTask(file=pickled))["dtype"], report(InspectTask(file=plain))["dtype"]) == ("", "F16")
+    found = [output(ConvertTask(file=file, output=tmp_path / f"{file.stem}-new")) for file in (pickled, plain)]
+    assert {dtype for file in found[1:] for dtype in read_header(file).dtypes.values()} == {"F16"}
+    assert furthest(*(changes(load_file(file), SHAPES) for file in found)) == 0
+
+
+def test_sizes_that_do_not_fit_each_other_are_refused_and_never_written(tmp_path: Path) -> None:
+    broken = [
+        {f"{LINEAR}.lora_down.weight": torch.ones(4, 10), f"{LINEAR}.lora_up.weight": torch.ones(12, 3)},
+        {f"{LINEAR}.lora_down.weight": torch.ones(4, 10), f"{LINEAR}.lora_up.weight": torch.tensor(1.0)},
+        {f"{LINEAR}.lora_down.weight": torch.ones(4, 10), f"{LINEAR}.lora_up.weight": torch.ones(12, 4, 3)},
+        {f"{LINEAR}.lora_down.weight": torch.ones(4), f"{LINEAR}.lora_up.weight": torch.ones(12, 4)},
+        {**random_lora({LINEAR: SHAPES[LINEAR]}), f"{LINEAR}.alpha": torch.ones(3)},
+        {f"{LINEAR}.hada_w{one}": torch.ones(2, 2 + (one == "2_b")) for one in ("1_a", "1_b", "2_a", "2_b")},
+        {f"{LINEAR}.lokr_w1": torch.ones(2, 2), f"{LINEAR}.lokr_w2_a": torch.ones(4, 2)}
+        | {f"{LINEAR}.lokr_w2_b": torch.ones(3, 4)},
+    ]
+    for tensors in broken:
+        source = write_lora(tmp_path / "a.safetensors", tensors)
+        for task in all_tasks(source, tmp_path / "out.safetensors")[:4]:
+            with pytest.raises(UserError, match=f"the sizes of {LINEAR} do not fit each other"):
+                run(task)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_flat_convolution_of_another_model_is_told(tmp_path: Path) -> None:
+    tensors = random_lora({CROSS: SHAPES[CROSS]}) | random_lora({CONV: (8, 50)}, kind="loha")
+    source = write_lora(tmp_path / "a.safetensors", tensors)
+    for task in (
+        ConvertTask(file=source, output=tmp_path / "b", rank=2),
+        MergeTask(loras=weighted((source, 1.0)), output=tmp_path / "c", rank=2),
+    ):
+        with pytest.raises(UserError, match="sizes of this LoRA do not fit"):
+            run(task)
+
+
+def test_a_whole_change_of_a_vector_stays_one(tmp_path: Path) -> None:
+    norm = "lora_unet_down_blocks_0_attentions_0_norm"
+    tensors = random_lora({CROSS: SHAPES[CROSS]}, kind="full") | {f"{norm}.diff": torch.ones(12)}
+    source = write_lora(tmp_path / "a.safetensors", tensors)
+    made = load_file(output(ConvertTask(file=source, output=tmp_path / "b", rank=2)))
+    assert made[f"{norm}.diff"].tolist() == [1.0] * 12
+    assert made[f"{CROSS}.lora_down.weight"].shape == (2, 768)
+
+
+def test_a_module_without_any_rank_adds_nothing(tmp_path: Path) -> None:
+    tensors = random_lora({CROSS: SHAPES[CROSS]})
+    empty = {f"{LINEAR}.lora_down.weight": torch.ones(0, 10), f"{LINEAR}.lora_up.weight": torch.ones(12, 0)}
+    source = write_lora(tmp_path / "a.safetensors", tensors | empty)
+    merged = load_file(output(MergeTask(loras=weighted((source, 0.5), (source, 0.5)), output=tmp_path / "b", rank=2)))
+    own = {name: tensor for name, tensor in merged.items() if name.startswith(CROSS)}
+    assert furthest(changes(own, SHAPES), changes(tensors, SHAPES)) < 1e-5
+    assert merged[f"{LINEAR}.lora_up.weight"].shape == (12, 0)
+
+
+def test_eight_bits_are_read(tmp_path: Path) -> None:
+    tensors = {f"{LINEAR}.lora_down.weight": torch.ones(2, 10), f"{LINEAR}.lora_up.weight": torch.ones(12, 2)}
+    source = write_lora(tmp_path / "a.safetensors", tensors, torch.float8_e4m3fn)
+    made = load_file(output(ConvertTask(file=source, output=tmp_path / "b", precision="fp16")))
+    assert {tensor.dtype for tensor in made.values()} == {torch.float16}
+    assert float(changes(made, SHAPES)[LINEAR].min()) == 2
+
+
+def test_a_scale_goes_into_the_weights_before_they_are_rounded(tmp_path: Path) -> None:
+    source = write_lora(tmp_path / "a.safetensors", random_lora(SHAPES, rank=4, alpha=3.0), torch.float16)
+    task = ConvertTask(file=source, output=tmp_path / "b", spelling="diffusers", precision="fp32")
+    assert furthest(changes(load_lora(output(task)), SHAPES), changes(load_file(source), SHAPES)) < 1e-6
+
+
+def test_what_may_be_for_sdxl_or_kolors_goes_with_either(tmp_path: Path) -> None:
+    where = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    pair = {f"{where}.lora_A.weight": torch.ones(2, 2048), f"{where}.lora_B.weight": torch.ones(12, 2)}
+    unnamed = write_lora(tmp_path / "unnamed.safetensors", pair)
+    for word, other in (("kolors_v1", "sdxl_base_v1-0"), ("sdxl_base_v1-0", "kolors_v1")):
+        named = write_lora(tmp_path / f"{word}.safetensors", pair, ss_base_model_version=word)
+        made = output(MergeTask(loras=weighted((unnamed, 0.5), (named, 0.5)), output=tmp_path / f"{word}-merged"))
+        assert read_header(made).metadata["ss_base_model_version"] == word
+        (module,) = names(load_file(made))
+        assert ("input_blocks" in module) == (word != "kolors_v1")
+        write_lora(tmp_path / "other.safetensors", pair, ss_base_model_version=other)
+        with pytest.raises(UserError, match="is for"):
+            run(MergeTask(loras=weighted((made, 1.0), (tmp_path / "other.safetensors", 1.0)), output=tmp_path / "x"))
+
+
 def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
     source = write_lora(tmp_path / "a.safetensors", random_lora(SHAPES))
     before = source.read_bytes()
@@ -437,6 +531,17 @@ def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
                 run(task)
     assert source.read_bytes() == before
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_what_a_killed_tool_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    source = write_lora(tmp_path / "a.safetensors", random_lora(SHAPES))
+    nobody = subprocess.Popen([sys.executable, "-c", ""])
+    nobody.wait()
+    (tmp_path / f".kiln-{nobody.pid}-00000000.tmp").write_bytes(b"half a file")
+    (tmp_path / f".kiln-{nobody.pid}-11111111.tmp" / "unet").mkdir(parents=True)
+    (living := tmp_path / f".kiln-{os.getpid()}-22222222.tmp").write_bytes(b"of another tool")
+    made = output(ConvertTask(file=source, output=tmp_path / "b"))
+    assert sorted(tmp_path.iterdir()) == sorted([source, made, living])
 
 
 def test_a_tool_that_is_asked_to_stop_leaves_nothing(tmp_path: Path) -> None:

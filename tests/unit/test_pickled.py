@@ -219,3 +219,33 @@ def test_what_old_training_programs_left_is_read_here_and_by_pytorch(
         torch.load(path, weights_only=True)
     with torch.serialization.safe_globals(torch_safe_globals()):
         assert torch.load(path, weights_only=True, mmap=True)["state_dict"]["a"].tolist() == [1, 1]
+
+
+def test_a_zip_that_claims_more_than_the_file_holds_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"a.weight": torch.zeros(64, 64)}, path)
+    assert read_pickled_header(path).shapes == {"a.weight": (64, 64)}
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data/0")).encode()
+    raw = bytearray(path.read_bytes())
+    entry = raw.rfind(name) - 46
+    raw[entry + 20 : entry + 28] = (1 << 30).to_bytes(4, "little") * 2
+    path.write_bytes(raw)
+    refused(path)
+
+
+def test_a_tuple_as_a_key_is_refused_before_anything_makes_its_hash(tmp_path: Path) -> None:
+    nested: Any = ()
+    for _ in range(200):
+        nested = (nested, nested)  # 2^200 steps for a hash.
+    body = pickle.dumps(nested, 2)[2:-1]
+    path = tmp_path / "a.ckpt"
+    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in files if name.endswith("data.pkl"))
+    files[name] = b"\x80\x02}" + body + b"K\x01s."
+    with zipfile.ZipFile(path, "w") as archive:
+        for place, data in files.items():
+            archive.writestr(place, data)
+    refused(path)

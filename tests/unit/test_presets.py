@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from core import estimate as estimates
 from core.config import TrainConfig, with_values
 from core.config.labels import differing
-from core.config.rules import conflicts
+from core.config.rules import Facts, conflicts
 from core.errors import UserError
-from core.models import FAMILY_NAMES
+from core.models import FAMILY_NAMES, FamilyName
 from core.presets import (
     PERSONAL,
     add_preset,
@@ -25,7 +26,9 @@ from core.presets import (
     share_preset,
     shipped_presets,
 )
+from core.quick import ROOM
 from core.text import set_language
+from tests.full_size import full_shape, full_size
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_each_purpose_and_memory_has_a_preset_that_contradicts_nothing(family: str) -> None:
+def test_each_purpose_and_memory_has_a_preset_that_contradicts_nothing(family: FamilyName) -> None:
     presets = shipped_presets(family)
     titles = [preset.title for preset in presets]
     assert titles[:4] == ["Character · 6 GB", "Character · 8 GB", "Character · 12 GB", "Character · 24 GB"]
@@ -44,7 +47,17 @@ def test_each_purpose_and_memory_has_a_preset_that_contradicts_nothing(family: s
         assert not preset.left_out
         assert not preset.is_own
         config = applied(preset, TrainConfig(), TrainConfig())
-        assert not [found for found in conflicts(config) if found.level != "info"]
+        assert not [found for found in conflicts(config, Facts(family=family)) if found.level != "info"]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_each_preset_fits_the_card_that_it_is_for(family: FamilyName, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "shape_of", lambda base, vae: full_shape(base.family))
+    base = full_size(family)
+    basis = with_values(TrainConfig(), {"dataset.resolution": base.native_size_px})
+    for preset in shipped_presets(family):
+        estimate = estimates.estimate_memory(applied(preset, basis, basis), base, "cuda")
+        assert estimate.run_bytes <= ROOM * preset.memory_gb * 2**30, preset.key
 
 
 def test_shipped_presets_speak_both_languages() -> None:

@@ -13,6 +13,8 @@ from core import estimate as estimates
 from core import quick, quick_facts
 from core.config import TrainConfig, validated, with_values
 from core.config.model import LONGEST_NAME_BYTES, is_device_name
+from core.config.rules import Facts as RuleFacts
+from core.config.rules import conflicts
 from core.dataset.edits import Concept, Crop, Dataset, PictureEdits
 from core.dataset.records import ImageRecord, Scan
 from core.dataset.scan import scan_dataset, scan_folder
@@ -26,6 +28,7 @@ from core.quick_facts import Facts, facts_of
 from core.quick_prompts import preview_prompts
 from core.quick_reasons import reasons
 from core.training.data import examples_of
+from tests.full_size import full_shape, full_size
 from tests.pictures import good_folder
 
 
@@ -266,6 +269,61 @@ def test_larger_families_keep_their_text_encoder_and_get_their_own_size(
     assert config.dataset.resolution == config.sampling.width == 1024
     assert config.network.train_text_encoder is learns
     assert config.sampling.guidance == guidance
+
+
+@pytest.mark.parametrize(
+    ("family", "gigabytes", "batch", "checkpointing", "weights"),
+    [
+        ("sd1", 4, 1, True, "full"),
+        ("sd1", 6, 1, False, "full"),
+        ("sd1", 12, 2, False, "full"),
+        ("sd2", 6, 1, True, "full"),
+        ("sd2", 8, 1, False, "full"),
+        ("sd2", 12, 2, False, "full"),
+        ("sdxl", 6, 1, True, "int8"),
+        ("sdxl", 8, 1, True, "int8"),  # All weights would fit, their previews would not.
+        ("sdxl", 12, 2, True, "full"),
+        ("sdxl", 16, 1, False, "full"),
+        ("sdxl", 24, 2, False, "full"),
+        ("kolors", 6, 1, True, "int8"),
+        ("kolors", 8, 1, True, "int8"),
+        ("kolors", 12, 2, True, "full"),
+        ("kolors", 24, 2, False, "full"),
+    ],
+)
+def test_cards_of_all_sizes_get_what_fits_them(
+    monkeypatch: pytest.MonkeyPatch, family: FamilyName, gigabytes: int, batch: int, checkpointing: bool, weights: str
+) -> None:
+    base, scan = full_size(family, "Pony" if family == "sdxl" else ""), scan_of([GIRL] * 30)
+    monkeypatch.setattr(quick, "describe_base", lambda path: base)
+    monkeypatch.setattr(estimates, "shape_of", lambda base, vae: full_shape(base.family))
+    card = Device(kind="cuda", name="a card", total_bytes=gigabytes * GIB)
+    config = quick_config(base=base.path, pictures=scan.folder, epochs=10, output=Path("out"), scan=scan, device=card)
+    training, dataset = config.training, config.dataset
+    assert (training.batch_size, training.gradient_checkpointing, training.base_weights) == (
+        batch,
+        checkpointing,
+        weights,
+    )
+    assert (dataset.resolution, dataset.fit, dataset.bucket_step) == (base.native_size_px, "buckets", 64)
+    assert config.model.clip_skip == 1
+    assert not [found for found in conflicts(config, RuleFacts(family=family)) if found.level != "info"]
+    estimate = estimates.estimate_memory(config, base, "cuda")
+    assert estimate.run_bytes <= 0.85 * gigabytes * GIB
+    if gigabytes > 6:
+        assert estimate.peak_bytes <= 0.97 * gigabytes * GIB  # With previews.
+    told = {choice.keys[0]: choice for choice in reasons(config, config, base, facts_of(scan), card)}
+    said = told["training.batch_size"].sentence
+    assert ("checkpointing" in said, "8-bit" in said) == (checkpointing, weights == "int8")
+    assert ("model.clip_skip" in told) is (family == "sdxl")
+    text = told["network.train_text_encoder"]
+    if family == "sdxl":
+        assert text.sentence == "Both text encoders stay as they are."
+        assert told["model.clip_skip"].why.startswith("Pony was made with it")
+    elif family == "kolors":
+        assert "6 billion" in text.why
+    else:
+        assert text.sentence == "The text encoder learns too."
 
 
 def test_few_pictures_are_not_spent_on_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,8 @@ CASES: list[tuple[str, dict[str, Any], Facts, dict[str, Any], Facts]] = [
      LONG, {"model.family": "sdxl", "dataset.shuffle_tags": True}, LONG),
     ("reads all captions once", {"dataset.wildcards": True}, Facts(family="kolors"),
      {"dataset.caption_dropout": 0.1}, Facts(family="kolors")),
+    ("is of the family Stable Diffusion XL", {"model.family": "sd1"}, Facts(family="sdxl"),
+     {"model.family": "sdxl"}, Facts(family="sdxl")),
     ("Of Kolors only the denoiser", {"model.family": "kolors", "network.train_denoiser": False}, LONG,
      {"network.train_denoiser": False}, LONG),
     ("text encoder of Kolors is not trained", {"model.family": "kolors"}, LONG,

@@ -43,8 +43,9 @@ class TextAlphas:
         alpha = self._values.get(f"{prefix}lora_alpha")
         patterns = self._values.get(f"{prefix}alpha_pattern")
         for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-            if _fits(pattern, key.path):
+            if _fits(pattern, key.path):  # The first one counts, as in peft.
                 alpha = value
+                break
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)):
             return None
         return alpha * math.sqrt(rank) if self._values.get(f"{prefix}use_rslora") else float(alpha)

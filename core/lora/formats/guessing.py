@@ -18,7 +18,7 @@ def guess_family(keys: Iterable[tuple[Key, tuple[int, ...]]], metadata: Mapping[
 
     SDXL and Kolors have the same layers. They are told apart by the metadata, by a text encoder, which only a LoRA of
     SDXL has, and by names: kohya's of SDXL are the original ones. A LoRA of the denoiser alone in diffusers' names and
-    without metadata is taken for SDXL.
+    without metadata is taken for SDXL, see `may_be_kolors`.
 
     Args:
         keys: What each key of the file means, and the shape of its tensor.
@@ -48,6 +48,11 @@ def guess_family(keys: Iterable[tuple[Key, tuple[int, ...]]], metadata: Mapping[
         if part == "text_encoder" and path.endswith("q_proj") and (found := _TEXT_WIDTH.get(_width(leaves))):
             return found
     return None
+
+
+def may_be_kolors(keys: Iterable[Key], metadata: Mapping[str, str]) -> bool:
+    """Whether a file that is taken for one of SDXL may as well be one of Kolors: nothing in it tells them apart."""
+    return _told(metadata) is None and all(key.part == "denoiser" and not key.is_original for key in keys)
 
 
 def _told(metadata: Mapping[str, str]) -> FamilyName | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections import Counter
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING
 from core.checkpoints.pickled import WRAPPERS, is_pickled, read_pickled_header, torch_safe_globals
 from core.errors import UserError
 from core.lora.formats.alphas import TextAlphas
-from core.lora.formats.guessing import guess_family
+from core.lora.formats.guessing import guess_family, may_be_kolors
 from core.lora.formats.spelling import MAGNITUDE, Key, Spelling, read_key
 from core.lora.keys import name_of, split_name
-from core.lora.modules import by_module, missing_leaf, rank_of, split_key
+from core.lora.modules import READABLE, added_shape, by_module, kind_of, missing_leaf, rank_of, split_key
 from core.models import FamilyName
 from core.safetensors_header import read_header
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class LoraFile:
     """A LoRA as a file has it, in kohya's and LyCORIS' names, in the file's number formats.
 
-    `family` is a guess, see `guess_family`, where it was not given. `lacks_alpha` says that nobody knows the strength
+    `family` is a guess, see `guess_family`, where it was not given; where that is SDXL, `may_be_kolors` says that it is
+    as likely Kolors. `lacks_alpha` says that nobody knows the strength
     that it was trained with: there are modules without an alpha, and no custom tells what that means. Everywhere else
     a missing alpha is filled in as the rank, as other programs read it. `left_out` are keys that mean nothing to Kiln.
     """
@@ -39,6 +41,11 @@ class LoraFile:
     family: FamilyName | None
     lacks_alpha: bool = False
     left_out: tuple[str, ...] = ()
+    may_be_kolors: bool = False
+
+    def family_for(self, base: FamilyName) -> FamilyName | None:
+        """What it is for, where it is to go with something of this family: the same, unless the file tells another."""
+        return base if base == "kolors" and self.may_be_kolors else self.family
 
 
 def read_lora(path: Path, alpha: float | None = None, family: FamilyName | None = None) -> LoraFile:
@@ -52,12 +59,14 @@ def read_lora(path: Path, alpha: float | None = None, family: FamilyName | None 
     Raises:
         UserError: The file is missing, damaged, unsafe, not complete, or no LoRA for these families.
     """
-    tensors, metadata = _pickled(path) if _begins_pickled(path) else _safetensors(path)
+    if path.is_dir():
+        raise UserError("{path} is not a LoRA.", remedy="Choose a LoRA file.", path=path)
+    tensors, metadata = _pickled(path) if begins_pickled(path) else _safetensors(path)
     keys = {key: meaning for key in tensors if (meaning := read_key(key)) is not None}
     if not keys:
         raise UserError("{path} is not a LoRA.", remedy="Choose a LoRA file.", path=path)
     shapes = [(meaning, tuple(tensors[key].shape)) for key, meaning in keys.items()]
-    family = family or guess_family(shapes, metadata)
+    is_given, family = family is not None, family or guess_family(shapes, metadata)
     renamed: dict[str, Tensor] = {}
     meanings: dict[str, Key] = {}
     for key, meaning in keys.items():
@@ -82,6 +91,7 @@ def read_lora(path: Path, alpha: float | None = None, family: FamilyName | None 
         family=family,
         lacks_alpha=lacks_alpha,
         left_out=tuple(key for key in tensors if key not in keys),
+        may_be_kolors=not is_given and family == "sdxl" and may_be_kolors(keys.values(), metadata),
     )
 
 
@@ -109,6 +119,16 @@ def _check_whole(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 remedy="Download it again, or save it again with the program it is from.",
                 path=path,
                 name=f"{module}.{missing}",
+            )
+        shapes = {leaf: tuple(tensor.shape) for leaf, tensor in leaves.items()}
+        is_known = kind_of(leaves) in (*READABLE, "full")
+        if (is_known and added_shape(shapes) is None) or math.prod(shapes.get("alpha", ())) != 1:
+            raise UserError(
+                "{path} is damaged: the sizes of {name} do not fit each other.",
+                remedy="Download it again, or save it again with the program it is from.",
+                failure="model_damaged",
+                path=path,
+                name=module,
             )
 
 
@@ -166,8 +186,9 @@ def _pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     read_pickled_header(path)
     try:
-        with torch.serialization.safe_globals(torch_safe_globals()):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        # As a file that is open: by its name torch may take it for one of another kind.
+        with torch.serialization.safe_globals(torch_safe_globals()), path.open("rb") as file:
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             "{path} is damaged.", remedy="Download the model again.", failure="model_damaged", path=path
@@ -178,7 +199,7 @@ def _pickled(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {str(key): value for key, value in tensors.items() if isinstance(value, torch.Tensor)}, {}
 
 
-def _begins_pickled(path: Path) -> bool:
+def begins_pickled(path: Path) -> bool:
     """Whether a file is a pickled one, whatever its name says."""
     try:
         with path.open("rb") as file:

@@ -65,13 +65,12 @@ def respelled(tensors: Mapping[str, Tensor], spelling: Written, family: FamilyNa
 
 
 def _scaled(leaves: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The two weights with the scale in them: a power of two, which costs no digit, in the first."""
+    """The two weights in float32 with the scale in them: a power of two, which costs no digit, in the first."""
     from core.lora.delta import whole_down
 
     scale = scale_of(leaves)
     share = 2.0 ** round(math.log2(abs(scale)) / 2) if scale else 1.0
-    down, up = leaves["lora_down.weight"], leaves["lora_up.weight"]
-    return (whole_down(leaves).float() * share).to(down.dtype), (up.float() * (scale / share)).to(up.dtype)
+    return whole_down(leaves).float() * share, leaves["lora_up.weight"].float() * (scale / share)
 
 
 def _magnitude(module: str, lengths: Tensor, up: Tensor, spelling: Written) -> Tensor:

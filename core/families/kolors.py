@@ -12,11 +12,11 @@ from core.cache import content_hash, key_of
 from core.checkpoints.content import content_key
 from core.checkpoints.parts import PartName, PartSource, tokenizer_folder
 from core.errors import UserError
-from core.families.base import Conditioning, Parts, read_prompts
+from core.families.base import Conditioning, Parts
 from core.families.glm import GlmEncoder
 from core.families.glm_chunks import TextRead, with_padding
 from core.families.glm_tokens import FRONT, LENGTH, GlmTokenizer
-from core.families.sdxl import StableDiffusionXL
+from core.families.sdxl import StableDiffusionXL, prompts_of_pipeline
 from core.families.texts import TextsEncoded
 from core.families.unet import first_sampler
 from core.lora.keys import denoiser_name
@@ -129,14 +129,7 @@ class Kolors(StableDiffusionXL):
                 self, prompt: list[str], device: Any, *, negative_prompt: list[str] | None = None, **_: Any
             ) -> Any:
                 """Prompts and what is unwanted, then the pooled of both; in float32, in which pictures are drawn."""
-                wished, other = (
-                    read_prompts(family, parts, texts) for texts in (prompt, negative_prompt or [""] * len(prompt))
-                )
-                return tuple(
-                    said[name].to(device, torch.float32)
-                    for name in ("prompt_embeds", "pooled_embeds")
-                    for said in (wished, other)
-                )
+                return prompts_of_pipeline(family, parts, prompt, negative_prompt, device)
 
         pipeline = Pipeline(
             vae=parts.vae,

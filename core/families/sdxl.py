@@ -10,7 +10,7 @@ from torch import nn
 
 from core.checkpoints.opening import load_module
 from core.checkpoints.parts import PartName, PartSource
-from core.families.base import Conditioning, Parts, Sizes, read_prompts
+from core.families.base import Conditioning, Family, Parts, Sizes, read_prompts
 from core.families.clip import CLIP_TARGETS, clip_tokenizer, pieces
 from core.families.unet import UNetFamily, first_sampler
 from core.lora.keys import original_denoiser_name, text_encoder_name
@@ -143,14 +143,7 @@ class StableDiffusionXL(UNetFamily):
                 self, prompt: list[str], *, device: Any, negative_prompt: list[str] | None = None, **_: Any
             ) -> Any:
                 """Prompts and what is unwanted, then the pooled of both; in float32, in which pictures are drawn."""
-                wished, other = (
-                    read_prompts(family, parts, texts) for texts in (prompt, negative_prompt or [""] * len(prompt))
-                )
-                return tuple(
-                    said[name].to(device, torch.float32)
-                    for name in ("prompt_embeds", "pooled_embeds")
-                    for said in (wished, other)
-                )
+                return prompts_of_pipeline(family, parts, prompt, negative_prompt, device)
 
         pipeline = Pipeline(
             vae=parts.vae,
@@ -164,6 +157,15 @@ class StableDiffusionXL(UNetFamily):
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+
+def prompts_of_pipeline(
+    family: Family, parts: Parts, prompt: list[str], unwanted: list[str] | None, device: Any
+) -> tuple[Tensor, ...]:
+    """What a pipeline of this kind draws with: prompts and what is unwanted, then the pooled of both, in float32."""
+    wished, other = (read_prompts(family, parts, texts) for texts in (prompt, unwanted or [""] * len(prompt)))
+    names = ("prompt_embeds", "pooled_embeds")
+    return tuple(said[name].to(device, torch.float32) for name in names for said in (wished, other))
 
 
 FAMILY = StableDiffusionXL()

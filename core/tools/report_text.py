@@ -75,7 +75,7 @@ def _rows_of(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(("SHA-256", str(report.get("sha256", ""))))
     if "data_sha256" in report:
         rows.append((tr("SHA-256 of the weights"), str(report["data_sha256"])))
-    return rows
+    return [(title, value) for title, value in rows if value]  # Some kinds have no ranks.
 
 
 def _inspected(report: Mapping[str, Any]) -> list[ReportPart]:

@@ -45,7 +45,7 @@ def respelled(tensors: Mapping[str, Tensor], spelling: Written, family: FamilyNa
         if known is None or kind != "lora":
             raise UserError(
                 "{name} is a part of the kind {kind}, which files of {program} cannot hold.",
-                remedy="Keep it in kohya's form, which ComfyUI and A1111 / Forge read.",
+                remedy="Keep it in kohya's form, or give a rank, to which such parts are turned into LoRA pairs.",
                 name=module,
                 kind=kind_name(kind),
                 program=spelling,

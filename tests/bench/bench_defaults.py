@@ -123,7 +123,7 @@ def trained(name: str, changes: Mapping[str, Any], pictures: Path, target: Path)
     began = time.monotonic()
     for event in run_to_end(TrainJob(config=config), Control()):
         if isinstance(event, Failed):
-            raise SystemExit(f"{name}: {event.message} {event.remedy}\n{event.details}")
+            raise SystemExit(f"{name}: {event.message} {event.remedy}\n{event.detail}")
         if isinstance(event, Finished) and event.output is not None:
             return config, event.output, time.monotonic() - began
     raise SystemExit(f"{name}: no LoRA")
@@ -138,13 +138,14 @@ def scores_of(config: Any, lora: Path) -> tuple[float, float]:
     from core.families.base import family
     from core.lora.file import load_lora
     from core.lora.network import add_from_file
+    from core.models import describe_base
     from core.paths import STARTER_MODEL
     from core.sampling import draw
     from core.training.device import choose_threads
 
     facts = demo_facts()
     sd1 = family("sd1")
-    parts = sd1.load(STARTER_MODEL, torch.float32)
+    parts = sd1.load(describe_base(STARTER_MODEL), torch.float32)
     choose_threads(parts.denoiser)
     add_from_file(parts, sd1, load_lora(lora))
     loss = held_out_loss(parts, sd1, config, facts)

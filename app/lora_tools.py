@@ -27,7 +27,7 @@ from app.widgets.card import button, label
 from app.widgets.lora_tool_fields import dropped_paths
 from app.widgets.lora_tool_forms import ToolForm, tool_forms
 from app.widgets.outcome_line import OutcomeLine
-from app.wording import duration_text
+from app.wording import time_left_text
 from core.console import stage_title
 from core.events import Failed, Finished, LoraReported, Notice, StageProgress, StageStarted
 from core.jobs import Job
@@ -168,13 +168,8 @@ class LoraToolsDialog(QDialog):
     def _on_stage_progress(self, event: StageProgress) -> None:
         self.bar.setRange(0, event.total or 0)
         self.bar.setValue(event.done)
-        words = stage_title(event.stage)
-        if event.total and event.done and event.elapsed_s >= 1:
-            left = event.elapsed_s / event.done * (event.total - event.done)
-            if left >= 1:
-                words += " · " + tr("About {time} left", time=duration_text(left))
         if self.cancel_button.isEnabled():
-            self.status.setText(words)
+            self.status.setText(" · ".join(filter(None, (stage_title(event.stage), time_left_text(event)))))
 
     def _on_notice(self, event: Notice) -> None:
         self._notices.append(event.message)

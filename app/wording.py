@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from core.events import StageProgress
 from core.text import tr
 
 
@@ -25,6 +26,14 @@ def duration_text(seconds: float) -> str:
     if minutes < 60:
         return tr("{minutes} min", minutes=minutes)
     return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=f"{minutes % 60:02d}")
+
+
+def time_left_text(event: StageProgress) -> str:
+    """How long a stage takes from here on, once there is something to go by; else nothing."""
+    if not event.done or not event.total or event.elapsed_s < 1:
+        return ""
+    left = event.elapsed_s / event.done * (event.total - event.done)
+    return tr("About {time} left", time=duration_text(left)) if left >= 1 else ""
 
 
 def step_time_text(seconds: float) -> str:

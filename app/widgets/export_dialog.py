@@ -20,7 +20,7 @@ from app.job_worker import JobWorker
 from app.project import Project
 from app.widgets.card import button, label, set_role
 from app.widgets.export_form import ExportForm
-from app.wording import duration_text
+from app.wording import time_left_text
 from core.events import Failed, Finished, Notice, StageProgress, StageStarted
 from core.jobs import Job
 from core.runner import ChildRun, Run
@@ -147,14 +147,7 @@ class ExportDialog(QDialog):
         if self._is_stopping or not event.total:
             return
         words = tr("Writing pictures") if event.stage == "prepare" else tr("Looking for what to keep in view")
-        self._say(f"{words} · {event.done} / {event.total}", self._time_left(event))
-
-    @staticmethod
-    def _time_left(event: StageProgress) -> str:
-        if not event.done or not event.total or event.elapsed_s < 1:
-            return ""
-        left = event.elapsed_s / event.done * (event.total - event.done)
-        return tr("About {time} left", time=duration_text(left)) if left >= 1 else ""
+        self._say(f"{words} · {event.done} / {event.total}", time_left_text(event))
 
     def _on_notice(self, event: Notice) -> None:
         if event.level == "warning":

@@ -22,20 +22,20 @@ class Counts:
     summary: str
 
 
-def count(scan: Scan, repeats: int, with_problems: Container[Path]) -> Counts:
+def count(scan: Scan, repeats: int, to_look_at: Container[Path]) -> Counts:
     """Count the pictures of a dataset.
 
     Args:
         scan: The pictures and what was decided about them.
         repeats: As set by the user; 0 when chosen by the number of pictures.
-        with_problems: The pictures that something is wrong with.
+        to_look_at: The pictures that something is wrong with, beyond what is good to know.
     """
     uncaptioned = problems = excluded = 0
     for record in scan.records:
         is_out = record.path in scan.pictures and scan.pictures[record.path].excluded
         excluded += is_out
         uncaptioned += not is_captioned(record)
-        problems += bool(record.caption_problem) or record.path in with_problems
+        problems += record.path in to_look_at or (bool(record.caption_problem) and not is_out)
     of: dict[Only, int] = {
         "all": len(scan.records),
         "uncaptioned": uncaptioned,

@@ -46,7 +46,7 @@ class _Judgement:
     findings: tuple[Finding, ...] = ()
     of_picture: Mapping[Path, tuple[Finding, ...]] = field(default_factory=dict)
     elapsed_s: float = 0.0
-    num_grave: int = 0
+    to_look_at: frozenset[Path] = frozenset()
 
 
 class Doctor(QObject):
@@ -106,14 +106,9 @@ class Doctor(QObject):
         return self._judgement.findings
 
     @property
-    def by_picture(self) -> Mapping[Path, tuple[Finding, ...]]:
-        """The findings of every picture that has any; another mapping after every judgement."""
-        return self._judgement.of_picture
-
-    @property
-    def num_to_look_at(self) -> int:
-        """How many pictures have findings that are more than good to know."""
-        return self._judgement.num_grave
+    def to_look_at(self) -> frozenset[Path]:
+        """The pictures with findings that are more than good to know."""
+        return self._judgement.to_look_at
 
     def findings_of(self, image: Path) -> tuple[Finding, ...]:
         """What was found about one picture, groups of alike pictures that it belongs to among it."""
@@ -374,7 +369,7 @@ def _judged(
     index = {image: tuple(ones) for image, ones in of_picture.items()}
     known = {record.path for record in scan.records}
     grave = {image for one in found if one.severity != "info" for image in (one.path, *one.others)} & known
-    return _Judgement(tuple(found), index, time.monotonic() - started, len(grave))
+    return _Judgement(tuple(found), index, time.monotonic() - started, frozenset(grave))
 
 
 def _counting(scan: Scan, tokens: CaptionTokens) -> Callable[[str], int]:

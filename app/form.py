@@ -16,6 +16,7 @@ from app.widgets.params_columns import Columns
 from app.widgets.params_group import GroupBox
 from app.widgets.params_row import FieldRow
 from app.widgets.params_words import is_found
+from app.widgets.tab_order import lead_through, stop_before
 from core.config import FieldSpec, TrainConfig, field_specs, sections
 from core.config.fields import problems_of
 from core.config.groups import GROUPS, Group, group_of
@@ -63,6 +64,7 @@ class Form(QWidget):
         self._wanted: dict[str, None] = {}
         self._pending: list[str] = []
         self._turning: dict[str, None] = {}
+        self._has_new_rows = False
         self._waiting: Callable[[], object] | None = None
         self._columns = Columns()
         self._timer = QTimer(self)
@@ -109,6 +111,7 @@ class Form(QWidget):
             row.mended.connect(self._mend)
             row.asked.connect(self.asked.emit)
             box.add(row)
+            self._has_new_rows = True
             for widget in (row, *row.findChildren(QWidget)):
                 widget.ensurePolished()  # Here, one row at a time, and not when all of them are shown.
         return row
@@ -309,9 +312,17 @@ class Form(QWidget):
             self._timer.start()
             return
         self._timer.stop()
+        if self._has_new_rows:
+            self._has_new_rows = False
+            self._lead_tab()
         if self._waiting is not None:
             act, self._waiting = self._waiting, None
             QTimer.singleShot(0, self, act)
+
+    def _lead_tab(self) -> None:
+        """Let Tab go through the rows in their order, whenever they were made, and before what follows the form."""
+        rows = [self.rows[key] for key in self.specs if key in self.rows]
+        lead_through([stop for row in rows for stop in row.stops], stop_before(self))
 
     def _update(self, row: FieldRow, key: str) -> None:
         """Bring up to date what a row says; whether it is shown follows with others."""

@@ -12,6 +12,7 @@ from app.caption_tokens import CaptionTokens
 from app.fit_plans import FitPlans
 from app.project import Project
 from app.widgets.item_models import is_captioned
+from core.dataset.doctor.findings import PROBLEMS
 from core.dataset.edits import PictureEdits
 from core.dataset.fitting import FitOptions, plans_of
 from core.dataset.geometry import Size
@@ -20,6 +21,8 @@ from core.dataset.records import ImageRecord
 
 Only = Literal["all", "uncaptioned", "problems", "excluded"]
 """The usual questions, one press each."""
+_GRAVE = frozenset(code for code, kind in PROBLEMS.items() if kind.severity != "info")
+"""What the check asks to look at; the rest is good to know."""
 
 
 def predicate_of(
@@ -46,7 +49,7 @@ def predicate_of(
         if only == "excluded" and not edits.excluded:
             return False
         problems = problems_of(record.path)
-        if only == "problems" and not (problems or record.caption_problem):
+        if only == "problems" and not (problems & _GRAVE or (record.caption_problem and not edits.excluded)):
             return False
         item = Item(
             record=record,

@@ -25,7 +25,8 @@ from app import theme
 from app.job_worker import JobWorker
 from app.widgets.card import button, label
 from app.widgets.lora_tool_fields import dropped_paths
-from app.widgets.lora_tool_forms import ToolForm, tool_forms
+from app.widgets.lora_tool_form import Role, ToolForm
+from app.widgets.lora_tool_forms import tool_forms
 from app.widgets.outcome_line import OutcomeLine
 from app.wording import time_left_text
 from core.console import stage_title
@@ -48,8 +49,10 @@ class LoraToolsDialog(QDialog):
         self._make_run = make_run
         self._output: Path | None = None
         self._notices: list[str] = []
+        self._has_warning = False
         self._closes = False
         self._reported: LoraReported | None = None
+        self._chosen: dict[Role, Path] = {}
         self.worker: JobWorker | None = None
         self.tools = tool_forms()
         self.setAcceptDrops(True)
@@ -173,6 +176,9 @@ class LoraToolsDialog(QDialog):
 
     def _on_notice(self, event: Notice) -> None:
         self._notices.append(event.message)
+        if event.level == "warning":
+            self._has_warning = True
+            self.outcome.say("\n".join(self._notices), "warning")
 
     def _on_reported(self, event: LoraReported) -> None:
         self._reported = event
@@ -186,7 +192,8 @@ class LoraToolsDialog(QDialog):
         if event.stopped:
             self.outcome.say(tr("Stopped. Nothing was written."))
         elif event.output is not None:
-            self.outcome.say("\n".join([tr("Written: {path}", path=event.output), *self._notices]), "success")
+            role = "warning" if self._has_warning else "success"
+            self.outcome.say("\n".join([tr("Written: {path}", path=event.output), *self._notices]), role)
         else:
             self.outcome.say(" ".join(self._notices))
         self._end()
@@ -212,6 +219,7 @@ class LoraToolsDialog(QDialog):
         self._output = None
         self._closes = False
         self._notices = []
+        self._has_warning = False
         self._reported = None
         self.report.clear()
         self.outcome.say("")
@@ -240,7 +248,10 @@ class LoraToolsDialog(QDialog):
     # What is shown
 
     def _on_tool_chosen(self, row: int) -> None:
+        left = list(self.tools.values())[self.stack.currentIndex()][1]
+        self._chosen |= left.chosen()
         self.stack.setCurrentIndex(row)
+        self.form.offer(self._chosen)
         self._forget()
         self._show()
 

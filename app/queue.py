@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import IO, Literal
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QFileSystemWatcher, QObject, Signal
 
 from core.config import TrainConfig, with_values
-from core.errors import explain
-from core.queue import EntryState, QueueEntry, load_queue, save_queue
+from core.errors import UserError, explain
+from core.queue import (
+    EntryState,
+    QueueEntry,
+    change_queue,
+    claim,
+    give_up,
+    load_queue,
+    queue_file,
+    queue_held,
+)
 from core.quick import free_name
 
 AfterLast = Literal["nothing", "sleep", "shutdown"]
+Entries = list[QueueEntry]
 
 
 class Queue(QObject):
     """Every change is on the disk at once. `is_going` says that the next run begins when one has ended.
+
+    Several windows share one file: each change is made to what is in it by then, and what others change is shown here.
 
     What happens after the last run is asked anew in every session: nobody wants a machine that turns off because of a
     choice of last month.
@@ -32,18 +45,41 @@ class Queue(QObject):
         self.after_last: AfterLast = "nothing"
         self.editing: str | None = None
         self._removed: list[list[tuple[int, QueueEntry]]] = []
+        self._claims: dict[str, IO[bytes]] = {}
+        self._is_unsaved = False
+        self._watcher = QFileSystemWatcher(self)
+        self._watcher.fileChanged.connect(self.refresh)
 
     def load(self) -> None:
         """Take up the queue as it was left; a damaged file is told of."""
         try:
-            self.entries, damage = load_queue()
-        except OSError as error:
+            with queue_held():
+                self.entries, damage = load_queue()
+        except (OSError, UserError) as error:
             self._tell(error)
             return
         if damage is not None:
-            self._save()
             self.problem.emit(damage.message, damage.remedy)
+            self._change(lambda entries: entries)
+        self._watch()
         self.changed.emit()
+
+    def refresh(self) -> None:
+        """Show what other windows have changed."""
+        self._watch()
+        if self._is_unsaved or not queue_file().exists():
+            return
+        try:
+            with queue_held():
+                entries, damage = load_queue()
+        except (OSError, UserError):
+            return  # The next change tells of it, if it still is so then.
+        if damage is not None:
+            self.problem.emit(damage.message, damage.remedy)
+            self._change(lambda entries: entries)
+        elif entries != self.entries:
+            self.entries = entries
+            self.changed.emit()
 
     @property
     def waiting(self) -> list[QueueEntry]:
@@ -52,8 +88,8 @@ class Queue(QObject):
 
     @property
     def running(self) -> QueueEntry | None:
-        """The entry that is running."""
-        return next((entry for entry in self.entries if entry.state == "running"), None)
+        """The entry that this window is running."""
+        return next((entry for entry in self.entries if entry.state == "running" and entry.key in self._claims), None)
 
     @property
     def can_undo(self) -> bool:
@@ -62,14 +98,12 @@ class Queue(QObject):
 
     def entry(self, key: str) -> QueueEntry | None:
         """The entry with this key, if it is still there."""
-        return next((entry for entry in self.entries if entry.key == key), None)
+        return _with_key(self.entries, key)
 
     def add(self, config: TrainConfig) -> QueueEntry:
         """Put a run at the end, under a name that no other run has."""
-        added = QueueEntry(config=self._with_free_name(config))
-        self.entries.append(added)
-        self._changed()
-        return added
+        self._change(lambda entries: [*entries, QueueEntry(config=_with_free_name(config, entries))])
+        return self.entries[-1]
 
     def edit(self, key: str) -> TrainConfig | None:
         """Begin to change an entry: `finish_edit` puts the changed settings back in its place. Returns its settings."""
@@ -83,16 +117,25 @@ class Queue(QObject):
     def finish_edit(self, config: TrainConfig) -> QueueEntry | None:
         """Put the changed settings in the place of the entry that is being changed. Returns it, if it is there."""
         key, self.editing = self.editing, None
-        entry = self.entry(key) if key else None
-        if entry is None or entry.state == "running":
+        if key is None:
             self.changed.emit()
             return None
-        if entry.state == "paused":
-            changed = replace(entry, config=config)
-        else:
-            changed = replace(entry, config=self._with_free_name(config, but=entry), state="waiting", message="")
-        self._replace(changed)
-        return changed
+        changed: Entries = []
+
+        def put_back(entries: Entries) -> Entries:
+            changed.clear()
+            entry = _with_key(entries, key)
+            if entry is None or entry.state == "running":
+                return entries
+            if entry.state == "paused":
+                changed.append(replace(entry, config=config))
+            else:
+                free = _with_free_name(config, [other for other in entries if other is not entry])
+                changed.append(replace(entry, config=free, state="waiting", message=""))
+            return _replaced(entries, changed[0])
+
+        self._change(put_back)
+        return changed[0] if changed else None
 
     def cancel_edit(self) -> None:
         """Leave the entry as it is."""
@@ -101,26 +144,32 @@ class Queue(QObject):
 
     def move(self, key: str, place: int) -> None:
         """Move an entry to a place in the list, counted without it."""
-        entry = self.entry(key)
-        if entry is None:
-            return
-        self.entries.remove(entry)
-        self.entries.insert(min(max(place, 0), len(self.entries)), entry)
-        self._changed()
+
+        def moved(entries: Entries) -> Entries:
+            entry = _with_key(entries, key)
+            rest = [other for other in entries if other is not entry]
+            return entries if entry is None else [*rest[: max(place, 0)], entry, *rest[max(place, 0) :]]
+
+        if self.entry(key) is not None:
+            self._change(moved)
 
     def remove(self, *keys: str) -> None:
         """Take entries out; their runs and files stay. `undo` brings them back together."""
-        leaving = [
-            (place, entry) for place, entry in enumerate(self.entries) if entry.key in keys and entry.state != "running"
-        ]
-        if not leaving:
-            return
-        self._removed.append(leaving)
-        gone = {entry.key for _, entry in leaving}
-        self.entries = [entry for entry in self.entries if entry.key not in gone]
-        if self.editing in gone:
-            self.editing = None
-        self._changed()
+        leaving: list[tuple[int, QueueEntry]] = []
+
+        def without(entries: Entries) -> Entries:
+            numbered = list(enumerate(entries))
+            leaving[:] = [(place, entry) for place, entry in numbered if entry.key in keys and entry.state != "running"]
+            gone = {entry.key for _, entry in leaving}
+            if self.editing in gone:
+                self.editing = None
+            return [entry for entry in entries if entry.key not in gone]
+
+        if any(entry.key in keys and entry.state != "running" for entry in self.entries):
+            self._change(without)
+        if leaving:
+            self._removed.append(leaving)
+            self.changed.emit()
 
     def remove_ended(self) -> None:
         """Take out all that is done or failed."""
@@ -129,23 +178,52 @@ class Queue(QObject):
     def undo(self) -> None:
         """Bring back what was removed last."""
         if self._removed:
-            for place, entry in self._removed.pop():
-                self.entries.insert(min(place, len(self.entries)), entry)
-            self._changed()
+            removed = self._removed.pop()
 
-    def set_state(self, key: str, state: EntryState, message: str = "") -> None:
-        """Note how an entry stands. One that begins to run is not being changed any more."""
-        entry = self.entry(key)
-        if entry is not None:
-            if state == "running" and self.editing == key:
-                self.editing = None
-            self._replace(replace(entry, state=state, message=message))
+            def brought_back(entries: Entries) -> Entries:
+                found = list(entries)
+                for place, entry in removed:
+                    if _with_key(entries, entry.key) is None:
+                        found.insert(place, entry)
+                return found
+
+            self._change(brought_back)
+
+    def set_state(self, key: str, state: EntryState, message: str = "") -> bool:
+        """Note how an entry stands. One that begins to run is not being changed any more.
+
+        Returns:
+            Whether it stands so now: it may be gone, or another window may run it.
+        """
+        was_set = False
+
+        def noted(entries: Entries) -> Entries:
+            nonlocal was_set
+            entry = _with_key(entries, key)
+            if entry is None:
+                was_set = False
+            elif state == "running":
+                was_set = self._claim(key)
+            else:
+                was_set = key in self._claims or entry.state != "running"
+            return _replaced(entries, replace(entry, state=state, message=message)) if entry and was_set else entries
+
+        self._change(noted)
+        if was_set and state != "running":
+            self._give_up(key)
+        elif was_set and self.editing == key:
+            self.editing = None
+            self.changed.emit()
+        return was_set
 
     def set_config(self, key: str, config: TrainConfig) -> None:
         """Note the settings that an entry is really run with."""
-        entry = self.entry(key)
-        if entry is not None:
-            self._replace(replace(entry, config=config))
+
+        def noted(entries: Entries) -> Entries:
+            entry = _with_key(entries, key)
+            return entries if entry is None else _replaced(entries, replace(entry, config=config))
+
+        self._change(noted)
 
     def try_again(self, key: str) -> None:
         """Let a run that failed wait for another attempt."""
@@ -161,36 +239,62 @@ class Queue(QObject):
         self.after_last = action
         self.changed.emit()
 
-    def _with_free_name(self, config: TrainConfig, but: QueueEntry | None = None) -> TrainConfig:
-        """The settings under the first name that neither the disk nor another entry has."""
-        taken = {
-            (entry.config.output.folder, entry.name)
-            for entry in self.entries
-            if entry is not but and entry.state != "done"
-        }
-        name = free_name(config.output.name, config.output.folder)
-        number = 2
-        while (config.output.folder, name) in taken:
-            name = free_name(f"{config.output.name}-{number}", config.output.folder)
-            number += 1
-        return with_values(config, {"output.name": name})
+    def _claim(self, key: str) -> bool:
+        """Take an entry for this window. Returns whether it is this window's."""
+        if key not in self._claims and (lock := claim(key)) is not None:
+            self._claims[key] = lock
+        return key in self._claims
 
-    def _replace(self, entry: QueueEntry) -> None:
-        self.entries = [entry if known.key == entry.key else known for known in self.entries]
-        self._changed()
+    def _give_up(self, key: str) -> None:
+        """Let go of an entry, if this window ran it."""
+        if (lock := self._claims.pop(key, None)) is not None:
+            try:
+                with queue_held():
+                    give_up(lock)
+            except (OSError, UserError):
+                lock.close()  # The file stays; without a lock it says nothing.
 
-    def _changed(self) -> None:
-        self._save()
+    def _change(self, change: Callable[[Entries], Entries]) -> None:
+        """Change what is on the disk; where that fails, what is shown, which goes to the disk with the next change."""
+        try:
+            self.entries, damage = change_queue(change, self.entries, is_newer=self._is_unsaved)
+            self._is_unsaved = False
+        except (OSError, UserError) as error:
+            self.entries, damage = change(self.entries), None
+            self._is_unsaved = True
+            self._tell(error)
+        if damage is not None:
+            self.problem.emit(damage.message, damage.remedy)
+        self._watch()
         self.changed.emit()
 
-    def _save(self) -> None:
-        try:
-            save_queue(self.entries)
-        except OSError as error:
-            self._tell(error)
+    def _watch(self) -> None:
+        """Look at the file: each change puts another one in its place, which ends the look at the old one."""
+        path = str(queue_file())
+        if path not in self._watcher.files() and queue_file().exists():
+            self._watcher.addPath(path)
 
     def _tell(self, error: BaseException) -> None:
         known = explain(error)
         if known is None:
             raise error
         self.problem.emit(known.message, known.remedy)
+
+
+def _with_key(entries: Sequence[QueueEntry], key: str) -> QueueEntry | None:
+    return next((entry for entry in entries if entry.key == key), None)
+
+
+def _replaced(entries: Sequence[QueueEntry], entry: QueueEntry) -> Entries:
+    return [entry if known.key == entry.key else known for known in entries]
+
+
+def _with_free_name(config: TrainConfig, others: Sequence[QueueEntry]) -> TrainConfig:
+    """The settings under the first name that neither the disk nor another entry has."""
+    taken = {(entry.config.output.folder, entry.name) for entry in others if entry.state != "done"}
+    name = free_name(config.output.name, config.output.folder)
+    number = 2
+    while (config.output.folder, name) in taken:
+        name = free_name(f"{config.output.name}-{number}", config.output.folder)
+        number += 1
+    return with_values(config, {"output.name": name})

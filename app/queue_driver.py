@@ -71,12 +71,13 @@ class QueueDriver(QObject):
     def _next(self) -> None:
         if not self._queue.is_going or self._starter.is_running or self._project.waits_for_captions(self._next):
             return
-        waiting = self._queue.waiting
-        if not waiting:
+        self._queue.refresh()
+        # One that another window began or took out in the meantime is passed over.
+        entry = next((entry for entry in self._queue.waiting if self._queue.set_state(entry.key, "running")), None)
+        if entry is None:
             self._queue.set_going(False)
             self._after_last()
             return
-        entry = waiting[0]
         folder = RunFolder.of(entry.config)
         resume = entry.state == "paused" and can_resume(folder)
         config = entry.config
@@ -85,7 +86,6 @@ class QueueDriver(QObject):
             config = with_values(config, {"output.name": free_name(entry.name, config.output.folder)})
             self._queue.set_config(entry.key, config)
         self._key = entry.key
-        self._queue.set_state(entry.key, "running")
         # A run that failed before there was anything to keep left its name free, but not its folder.
         self._launch(config, resume or RunFolder.of(config).config.exists())
 

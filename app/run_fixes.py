@@ -26,6 +26,8 @@ _PAGES: dict[FixAction, str] = {
     "download_model": "models",
 }
 """Actions that are done on another page of the window."""
+_PLACES: dict[FixAction, str] = {"choose_model": "model.base", "choose_pictures": "dataset.folder"}
+"""Actions that a run with a state does not need another page for: it goes on once it knows where something is now."""
 
 
 class Shown(Protocol):
@@ -46,6 +48,7 @@ class Deeds:
 
     start_anew: Callable[[TrainConfig], object]
     go_on: Callable[[TrainConfig], object]
+    ask_place: Callable[[TrainConfig, str], object]  # where is what the option `section.name` names?
 
 
 class RunFixes(QObject):
@@ -93,10 +96,24 @@ class RunFixes(QObject):
         else:
             self._deeds.start_anew(changed)
 
+    def take_place(self, config: TrainConfig, key: str, path: Path) -> None:
+        """Go on with the shown run now that it is known where its base model or its pictures are.
+
+        Args:
+            config: The settings that it was to go on with.
+            key: The option that names the place.
+            path: The new place.
+        """
+        if key == "model.base" and self._project.config.model.base == config.model.base:
+            self._project.change({key: path})  # The next run would miss it too.
+        self._deeds.go_on(with_values(config, {key: path}))
+
     def do(self, action: FixAction) -> None:
         """Do what a button says."""
         config = self._shown.shown_config
-        if action in _PAGES:
+        if action in _PLACES and config is not None and self.can_do("continue"):
+            self._deeds.ask_place(config, _PLACES[action])
+        elif action in _PAGES:
             self.page_requested.emit(_PAGES[action])
         elif action == "continue" and config is not None:
             self._deeds.go_on(config)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QByteArray, QCoreApplication, QLibraryInfo, QObject, 
 
 from app.theme import Mode
 from core import text
-from core.paths import user_data_folder
+from core.paths import RESOURCES, user_data_folder
 from core.text import Language
 
 T = TypeVar("T", bool, int, float, str, QByteArray)
@@ -23,7 +23,7 @@ class Settings(QObject):
         """Read the file; a language chosen before is in use from now on."""
         super().__init__(parent)
         self._file = QSettings(str(user_data_folder() / "window.ini"), QSettings.Format.IniFormat)
-        self._translator: QTranslator | None = None
+        self._translators: list[QTranslator] = []
         chosen = self.value("language", "")
         if chosen in get_args(Language):
             text.set_language(cast(Language, chosen))
@@ -72,12 +72,15 @@ class Settings(QObject):
         app = QCoreApplication.instance()
         if app is None:
             return
-        if self._translator is not None:
-            app.removeTranslator(self._translator)
-            self._translator = None
+        for translator in self._translators:
+            app.removeTranslator(translator)
+            translator.deleteLater()
+        self._translators = []
         if text.language() == "zh":
-            translator = QTranslator(self)
-            folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
-            if translator.load("qtbase_zh_CN", folder):
-                app.installTranslator(translator)
-                self._translator = translator
+            shipped = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+            # The second one has what the first lacks.
+            for name, folder in (("qtbase_zh_CN", shipped), ("kiln_zh_CN", str(RESOURCES / "translations" / "qt"))):
+                translator = QTranslator(self)
+                if translator.load(name, folder):
+                    app.installTranslator(translator)
+                    self._translators.append(translator)

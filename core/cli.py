@@ -23,14 +23,12 @@ from core.cli_prepare import add_prepare, prepare_job
 from core.cli_report import add_report, write_report
 from core.cli_settings import add_settings, settings
 from core.cli_tag import add_download, add_tag, download_job, list_models, tag_job, undo
-from core.cli_words import Parser, WrongUseError, as_wrong_use, base_here, checked, here
-from core.config import TrainConfig, load_config, validated, with_values
-from core.config.fields import field_specs
+from core.cli_train import add_sample, add_training, refuse_needless, sample_job, split_changes, training_job
+from core.cli_words import Parser, WrongUseError, checked
 from core.console import Reporter
 from core.control import Control
-from core.errors import UserError
 from core.events import Event, Failed, Finished
-from core.jobs import CheckJob, Job, PrepareJob, SampleJob, TrainJob, failure, run_to_end
+from core.jobs import CheckJob, Job, PrepareJob, TrainJob, failure, run_to_end, stopped_at_once
 from core.processes import is_main_process
 from core.runner import log_file
 from core.text import tr
@@ -84,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(reporter, Failed(message=error.message, remedy=error.remedy, known=True))
         return WRONG_USE
     except KeyboardInterrupt:
-        _show(reporter, _stopped_at_once())
+        _show(reporter, stopped_at_once(None))
         return STOPPED
     except Exception as error:  # The border of the program: nothing leaves it without a sentence.
         _show(reporter, failure(error))
@@ -111,7 +109,7 @@ def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job
                     _log(job, event)
                 has_begun = True
         except KeyboardInterrupt:
-            _show(reporter, _stopped_at_once(job))
+            _show(reporter, stopped_at_once(job))
             return STOPPED
     return code
 
@@ -150,15 +148,6 @@ def _log(job: TrainJob, failed: Failed) -> None:
             log.write(failed.detail.rstrip("\n") + "\n")
 
 
-def _stopped_at_once(job: Job | None = None) -> Failed:
-    again = tr("Start it again whenever you like.")
-    return Failed(
-        message=tr("The run was stopped at once, as asked."),
-        remedy=tr("Continue it from its last state whenever you like.") if isinstance(job, TrainJob) else again,
-        known=True,
-    )
-
-
 @contextlib.contextmanager
 def _stopping(control: Control, reporter: Reporter) -> Iterator[None]:
     was_interrupted = False
@@ -193,7 +182,7 @@ def _launcher(words: list[str]) -> int:
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     """The verb's own options, and the changes to the configuration given as `--section.key value`."""
-    own, changes = _split_changes(words)
+    own, changes = split_changes(words)
     parser = Parser(
         prog="kiln",
         description=tr("Kiln trains a LoRA from a folder of pictures. Without a command it opens its window."),
@@ -206,24 +195,7 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     )
     parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))
-    quick = verbs.add_parser("quick", help=tr("train from a base model, a folder of pictures and a number of epochs"))
-    quick.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
-    quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
-    quick.add_argument("--epochs", type=int, required=True, metavar="N")
-    quick.add_argument("--name", default="", help=tr("file name of the LoRA"))
-    quick.add_argument("--output", type=Path, metavar="DIR")
-    quick.add_argument("--seed", type=int)
-    train = verbs.add_parser("train", help=tr("train with the settings of a file"))
-    train.add_argument("config", type=Path, metavar="CONFIG.toml")
-    resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
-    resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
-    resume.add_argument(
-        "--from-step",
-        type=int,
-        default=-1,
-        metavar="N",
-        help=tr("go back to the state of this step; 0 begins again. LoRA files saved later are put aside"),
-    )
+    add_training(verbs)
     add_tag(verbs)
     add_download(verbs)
     add_prepare(verbs)
@@ -231,57 +203,19 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     add_settings(verbs)
     add_report(verbs)
     add_lora(verbs)
-    sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
-    sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
-    sample.add_argument("--lora", type=Path, metavar="FILE")
-    sample.add_argument("--strength", type=float, default=1.0)
-    sample.add_argument("--prompt", action="append", required=True)
-    sample.add_argument("--negative", default="")
-    sample.add_argument("--size", type=int, metavar="PIXELS")
-    sample.add_argument("--steps", type=int, default=20)
-    sample.add_argument("--guidance", type=float)
-    sample.add_argument("--seed", type=int, default=1234)
-    sample.add_argument("--output", type=Path, required=True, metavar="DIR")
+    add_sample(verbs)
     demo = verbs.add_parser("demo", help=tr("train the shipped demo character and show before and after"))
     demo.add_argument("--output", type=Path, metavar="DIR")
     options = parser.parse_args(own)
-    if changes and options.verb not in ("quick", "train", "resume", "sample"):
-        raise WrongUseError("{verb} takes no settings.", remedy="Add --help to see what there is.", verb=options.verb)
-    if options.verb == "sample" and any(not key.startswith("model.") for key in changes):
-        raise WrongUseError("sample takes no settings but those of the model.", remedy="Write: --model.vae FILE")
+    refuse_needless(changes, options.verb)
     if options.verb == "tag" and options.undo and sum(word != "--" for word in own) > 3:
         raise WrongUseError("--undo takes no other options.", remedy="Write: kiln tag FOLDER --undo")
     return options, changes
 
 
-def _split_changes(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    own: list[str] = []
-    changes: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
-        if not (word.startswith("--") and "." in word.partition("=")[0]):
-            own.append(word)
-            continue
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            value = next(rest, "\0")
-            if value == "\0":
-                raise WrongUseError("--{key} needs a value.", remedy="Write: --{key} VALUE", key=key)
-        changes[key] = value
-    return own, changes
-
-
 def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
-    if options.verb == "quick":
-        return _quick(options, changes)
-    if options.verb == "train":
-        return TrainJob(config=_changed(_loaded(here(options.config)), changes))
-    if options.verb == "resume":
-        from core.run_folder import RunFolder
-
-        run = RunFolder.find(here(options.run))
-        with checked():
-            return TrainJob(config=_changed(run.continued_config(), changes), resume=True, from_step=options.from_step)
+    if options.verb in ("quick", "train", "resume"):
+        return training_job(options, changes)
     with checked():
         if options.verb == "tag":
             return tag_job(options)
@@ -291,92 +225,7 @@ def _job(options: argparse.Namespace, changes: dict[str, str]) -> Job:
             return prepare_job(options)
         if options.verb == "convert":
             return convert_job(options)
-        return _sample(options, changes)
-
-
-def _loaded(path: Path) -> TrainConfig:
-    """The settings of a file; those of another program are named as what they are."""
-    try:
-        return load_config(path)
-    except UserError as error:
-        from core.imports import OwnSettingsError, read_settings, source_title
-
-        try:
-            source = read_settings(path).source
-        except (UserError, OwnSettingsError, OSError):
-            raise error from None
-        raise UserError(
-            "{path} is of another program: {program}.",
-            remedy='Turn them into settings of Kiln: kiln settings "{path}" --to config.toml',
-            path=path,
-            program=source_title(source),
-        ) from error
-
-
-def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
-    from core.dataset.scan import scan_folder
-    from core.device import training_device
-    from core.quick import quick_config
-
-    pictures = here(options.pictures)
-    with checked():
-        config = quick_config(
-            base=base_here(options.base),
-            pictures=pictures,
-            epochs=options.epochs,
-            name=options.name,
-            output=here(options.output) if options.output else None,
-            seed=options.seed,
-            scan=scan_folder(pictures),
-            device=training_device(changes.get("training.device", "auto")),
-        )
-        return TrainJob(config=_changed(config, changes))
-
-
-def _sample(options: argparse.Namespace, changes: dict[str, str]) -> SampleJob:
-    from core.models import describe_base
-
-    base = describe_base(base_here(options.base))
-    model = _changed(TrainConfig(), changes).model.model_copy(update={"base": base.path})
-    size = base.native_size_px if options.size is None else options.size
-    usual_guidance = 4.0 if base.is_starter else 7.0
-    sampling = {
-        "prompts": tuple(options.prompt),
-        "negative_prompt": options.negative,
-        "width": size,
-        "height": size,
-        "denoising_steps": options.steps,
-        "guidance": usual_guidance if options.guidance is None else options.guidance,
-        "seed": options.seed,
-    }
-    return SampleJob(
-        model=model,
-        lora=here(options.lora) if options.lora else None,
-        strength=options.strength,
-        target=here(options.output),
-        sampling=validated({"sampling": sampling}).sampling,
-    )
-
-
-def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
-    """The config with `--section.key value` applied.
-
-    Several lines of a list are separated by `|`; paths are relative to the current folder.
-    """
-    specs = {spec.key: spec for spec in field_specs()}
-    values: dict[str, object] = {}
-    for key, text in changes.items():
-        kind = specs[key].kind if key in specs else "text"
-        if kind == "lines":
-            values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
-        elif key == "model.base" and text:
-            values[key] = base_here(Path(text))
-        else:
-            values[key] = here(Path(text)) if kind == "path" and text else text
-    try:
-        return with_values(config, values)
-    except UserError as error:
-        raise as_wrong_use(error) from error
+        return sample_job(options, changes)
 
 
 if __name__ == "__main__":

@@ -30,11 +30,15 @@ class UserError(Exception):
         return f"{self.message} {self.remedy}"
 
 
-def explain(error: BaseException) -> UserError | None:
+def explain(error: BaseException, *, in_training: bool = False) -> UserError | None:
     """The user's words for a technical failure that is known, or None.
 
     A `UserError` explains itself; others are looked up in the catalogue (`core.failures`), and where an error was
     raised from another one, that too. Errors that nobody has met yet give None and are treated as bugs.
+
+    Args:
+        error: What happened.
+        in_training: It ended a training, which can be continued and has settings of its own.
     """
     link: BaseException | None = error
     while link is not None:
@@ -42,19 +46,21 @@ def explain(error: BaseException) -> UserError | None:
             return link
         trouble = Trouble.of(link)
         if known := find(trouble):
-            explained = _told(known, place=known.place(trouble) or tr("a file"), package=trouble.package)
+            place = known.place(trouble) or tr("a file")
+            explained = _told(known, in_training, place=place, package=trouble.package)
             explained.__cause__ = error
             return explained
         link = link.__cause__
     return None
 
 
-def crash_failure(code: int, log_tail: str) -> UserError:
+def crash_failure(code: int, log_tail: str, *, in_training: bool = False) -> UserError:
     """The user's words for a working process that ended without saying why.
 
     Args:
         code: Its exit code, as `subprocess` tells it.
         log_tail: The end of its log, where its last exception may stand.
+        in_training: It was training.
 
     Returns:
         An error whose `failure` is empty when neither code nor log tells what happened.
@@ -65,16 +71,23 @@ def crash_failure(code: int, log_tail: str) -> UserError:
     if known is None or known.key == "crashed":
         known = find(trouble) or known
     if known is not None:
-        return _told(known, place=tr("a file"), package=trouble.package, code=code_text(code))
+        return _told(known, in_training, place=tr("a file"), package=trouble.package, code=code_text(code))
+    if in_training:
+        return UserError(
+            "The working process ended unexpectedly (code {code}).",
+            remedy="Continue the run from its last state; the end of the log below may say why.",
+            code=code_text(code),
+        )
     return UserError(
         "The working process ended unexpectedly (code {code}).",
-        remedy="Continue the run from its last state; the end of the log below may say why.",
+        remedy="Try again; the end of the log below may say why.",
         code=code_text(code),
     )
 
 
-def _told(known: Failure, **fields: object) -> UserError:
-    return UserError(known.message, remedy=known.remedy, failure=known.key, **fields)
+def _told(known: Failure, in_training: bool, **fields: object) -> UserError:
+    remedy = known.remedy_in_training if in_training and known.remedy_in_training else known.remedy
+    return UserError(known.message, remedy=remedy, failure=known.key, **fields)
 
 
 def details(error: BaseException) -> str:

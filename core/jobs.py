@@ -196,12 +196,27 @@ def run_to_end(job: Job, control: Control) -> Iterator[Event]:
                 event = dataclasses.replace(event, elapsed_s=event.elapsed_s or time.monotonic() - started)
             yield event
     except Exception as error:  # The border of a job: whatever happens is told, in words or with its traceback.
-        yield failure(error)
+        yield failure(error, in_training=isinstance(job, TrainJob))
 
 
-def failure(error: BaseException) -> Failed:
-    """The event for an error: the user's words when it is known, else a plain admission with the traceback."""
-    known = explain(error)
+def stopped_at_once(job: Job | None) -> Failed:
+    """The event for a job that was ended by force."""
+    again = tr("Start it again whenever you like.")
+    return Failed(
+        message=tr("The run was stopped at once, as asked."),
+        remedy=tr("Continue it from its last state whenever you like.") if isinstance(job, TrainJob) else again,
+        known=True,
+    )
+
+
+def failure(error: BaseException, *, in_training: bool = False) -> Failed:
+    """The event for an error: the user's words when it is known, else a plain admission with the traceback.
+
+    Args:
+        error: What happened.
+        in_training: It ended a training, which can be continued and has settings of its own.
+    """
+    known = explain(error, in_training=in_training)
     if known is not None:
         return Failed(
             message=known.message, remedy=known.remedy, detail=details(error), known=True, failure=known.failure

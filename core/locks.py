@@ -6,11 +6,15 @@ import contextlib
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from core.errors import UserError
+
+_ATTEMPTS = 100
+_PAUSE_S = 0.02
 
 
 @contextlib.contextmanager
@@ -33,6 +37,32 @@ def only_run(folder: Path) -> Iterator[None]:
                 failure="run_locked",
                 folder=folder,
             ) from error
+        yield
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that several processes change, for a moment; the others wait for that moment.
+
+    Args:
+        path: The lock itself, a file of its own: what is replaced by a rename cannot be locked.
+
+    Raises:
+        UserError: Another process holds it for longer than a moment.
+        OSError: The folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        for attempt in range(_ATTEMPTS):
+            if try_lock(file):
+                break
+            if attempt == _ATTEMPTS - 1:
+                raise UserError(
+                    "Another window of Kiln keeps {path} locked.",
+                    remedy="Close the other windows of Kiln, then try again.",
+                    path=path,
+                )
+            time.sleep(_PAUSE_S)
         yield
 
 

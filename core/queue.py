@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
 from core.config import TrainConfig
 from core.config.migrations import migrated
 from core.errors import UserError
 from core.files import put_in_place, write_text
+from core.locks import one_at_a_time, try_lock
 from core.paths import user_data_folder
 from core.text import tr
 
@@ -38,6 +40,88 @@ class QueueEntry:
 def queue_file() -> Path:
     """Where the queue is kept."""
     return user_data_folder() / "queue.json"
+
+
+@contextlib.contextmanager
+def queue_held(path: Path | None = None) -> Iterator[None]:
+    """Keep the other windows from the queue for a moment.
+
+    Raises:
+        UserError: Another window holds it for longer than a moment.
+        OSError: The user's data folder cannot be written.
+    """
+    with one_at_a_time((path or queue_file()).with_suffix(".lock")):
+        yield
+
+
+def change_queue(
+    change: Callable[[list[QueueEntry]], list[QueueEntry]],
+    known: Sequence[QueueEntry] = (),
+    path: Path | None = None,
+    *,
+    is_newer: bool = False,
+) -> tuple[list[QueueEntry], UserError | None]:
+    """Change the queue as it is on the disk now; no other window comes between reading and writing.
+
+    Args:
+        change: Makes the new entries of the old ones.
+        known: The entries as this window has them, for a file that is gone or damaged.
+        path: Where the queue is kept.
+        is_newer: The file lacks changes of this window, which could not be written: `known` goes before it.
+
+    Returns:
+        The queue as it is now, and what was wrong with its file if anything was.
+
+    Raises:
+        UserError: Another window holds the queue for longer than a moment.
+        OSError: The file cannot be read or written.
+    """
+    path = path or queue_file()
+    with queue_held(path):
+        entries, damage = load_queue(path)
+        if is_newer or not path.exists():  # A damaged one was set aside.
+            keys = {entry.key for entry in known}
+            entries = [*known, *(entry for entry in entries if entry.key not in keys)]
+        entries = change(entries)
+        save_queue(entries, path)
+    return entries, damage
+
+
+def claim(key: str, path: Path | None = None) -> IO[bytes] | None:
+    """Take an entry to run it, while the queue is held. Returns its lock; None when another window runs it.
+
+    The lock falls with its window, so that a run that died with it is nobody's.
+
+    Raises:
+        OSError: The user's data folder cannot be written.
+    """
+    file = _claim_file(path or queue_file(), key).open("ab")
+    if try_lock(file):
+        return file
+    file.close()
+    return None
+
+
+def give_up(lock: IO[bytes]) -> None:
+    """Let go of an entry, while the queue is held."""
+    lock.close()
+    with contextlib.suppress(OSError):  # Nobody holds it any more; that is enough.
+        Path(lock.name).unlink(missing_ok=True)
+
+
+def _claim_file(path: Path, key: str) -> Path:
+    return path.with_name(f"{path.stem}-{key}.lock")
+
+
+def _is_claimed(path: Path, key: str) -> bool:
+    place = _claim_file(path, key)
+    if not place.is_file():
+        return False
+    with place.open("ab") as file:
+        if not try_lock(file):
+            return True
+    place.unlink(missing_ok=True)  # Left by a window that died.
+    return False
 
 
 def save_queue(entries: Sequence[QueueEntry], path: Path | None = None) -> None:
@@ -66,7 +150,7 @@ def load_queue(path: Path | None = None) -> tuple[list[QueueEntry], UserError | 
     """The queue as it was left, and what was wrong with its file if anything was.
 
     A damaged file, or one with entries that this version does not understand, is set aside beside it; what can be read
-    of it is kept. An entry that was running when the window ended is paused: its run can go on.
+    of it is kept. An entry that was running when its window ended is paused: its run can go on.
 
     Raises:
         OSError: The file is there and cannot be read.
@@ -88,30 +172,31 @@ def load_queue(path: Path | None = None) -> tuple[list[QueueEntry], UserError | 
     entries: list[QueueEntry] = []
     for values in listed:
         try:
-            entries.append(_entry(values))
+            entries.append(_entry(values, path))
         except (ValueError, KeyError, TypeError):
             continue
     return entries, None if len(entries) == len(listed) else _set_aside(path, len(entries))
 
 
-def _entry(values: Any) -> QueueEntry:
-    """One entry of the file.
+def _entry(values: Any, path: Path) -> QueueEntry:
+    """One entry of the file at `path`.
 
     Raises:
         ValueError: A value is not allowed.
         KeyError: A value is missing.
         TypeError: A value is of another type.
     """
-    state = values["state"]
-    if state not in get_args(EntryState) or not isinstance(values["key"], str):
+    state, key = values["state"], values["key"]
+    # The name of its lock is made of the key.
+    if state not in get_args(EntryState) or not isinstance(key, str) or not key.isalnum():
         raise ValueError(state)
     if not isinstance(values["config"], dict):
         raise TypeError(type(values["config"]))
     return QueueEntry(
         config=TrainConfig.model_validate(migrated(values["config"])),
-        state="paused" if state == "running" else state,
+        state="paused" if state == "running" and not _is_claimed(path, key) else state,
         message=str(values.get("message", "")),
-        key=values["key"],
+        key=key,
     )
 
 

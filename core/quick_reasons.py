@@ -295,12 +295,25 @@ def _previews(config: TrainConfig, facts: Facts) -> _Reason:
     prompts = config.sampling.prompts
     if not prompts:
         return keys, tr("No previews yet."), tr("They come with captions or a trigger word.")
-    number = len(prompts)
-    sentence = (
-        tr("1 preview after each epoch.") if number == 1 else tr("{number} previews after each epoch.", number=number)
-    )
     head = tr("Made from your tags:") if facts.captions else tr("What is drawn:")
-    return keys, sentence, "\n".join([head, *(f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1))])
+    listed = [f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1)]
+    return keys, _rhythm(config), "\n".join([head, *listed])
+
+
+def _rhythm(config: TrainConfig) -> str:
+    """How many previews are drawn, and when."""
+    sampling = config.sampling
+    number = len(sampling.prompts)
+    previews = tr("1 preview") if number == 1 else tr("{number} previews", number=number)
+    if sampling.every_n_epochs == 1:
+        return tr("{previews} after each epoch.", previews=previews)
+    if sampling.every_n_epochs:
+        return tr("{previews} after every {number} epochs.", previews=previews, number=sampling.every_n_epochs)
+    if sampling.every_n_steps:
+        return tr("{previews} after every {number} steps.", previews=previews, number=sampling.every_n_steps)
+    if sampling.at_start:
+        return tr("{previews} at the start and at the end.", previews=previews)
+    return tr("{previews} at the end.", previews=previews)
 
 
 def _title(key: str) -> str:

@@ -15,9 +15,9 @@ from typing import IO, Protocol
 from core.control import Command, Control
 from core.errors import crash_failure
 from core.events import Event, Failed, Finished, from_line
-from core.jobs import Job, TrainJob, job_to_line, run_to_end
+from core.jobs import Job, TrainJob, job_to_line, run_to_end, stopped_at_once
 from core.paths import user_data_folder
-from core.text import language, tr
+from core.text import language
 
 LOG_TAIL_LINES = 60
 
@@ -74,7 +74,7 @@ class ChildRun:
             self._log_start = log.seek(0, os.SEEK_END)
             with self._lock:
                 if self._killed:
-                    yield _killed()
+                    yield stopped_at_once(self._job)
                     return
                 self._child = subprocess.Popen(
                     worker_command(),
@@ -109,7 +109,7 @@ class ChildRun:
             assert child.stdin is not None
             with contextlib.suppress(OSError):  # A dead child leaves unread wishes in a broken pipe.
                 child.stdin.close()
-        yield ended or (_killed() if self._killed else self._crashed(code))
+        yield ended or (stopped_at_once(self._job) if self._killed else self._crashed(code))
 
     def send(self, command: Command) -> None:
         """Ask the child for something; before it has started, the wish waits."""
@@ -155,18 +155,10 @@ class ChildRun:
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
             tail = "\n".join(log.read().decode("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
-        crash = crash_failure(code, tail)
+        crash = crash_failure(code, tail, in_training=isinstance(self._job, TrainJob))
         return Failed(
             message=crash.message, remedy=crash.remedy, detail=tail, known=bool(crash.failure), failure=crash.failure
         )
-
-
-def _killed() -> Failed:
-    return Failed(
-        message=tr("The run was stopped at once, as asked."),
-        remedy=tr("Continue it from its last state whenever you like."),
-        known=True,
-    )
 
 
 def worker_command() -> list[str]:

@@ -665,11 +665,11 @@ class DatasetTab(QWidget):
         scan = self._project.scan
         if scan is None or self._is_arriving:
             return
-        repeats, findings = self._project.config.dataset.repeats, self.doctor.by_picture
+        repeats, to_look_at = self._project.config.dataset.repeats, self.doctor.to_look_at
         if len(scan.records) <= MANY:
-            self._take_counts(count(scan, repeats, findings))
+            self._take_counts(count(scan, repeats, to_look_at))
         else:
-            self._latest_counts.start(lambda: count(scan, repeats, findings), self._take_counts)
+            self._latest_counts.start(lambda: count(scan, repeats, to_look_at), self._take_counts)
 
     def _take_counts(self, counts: Counts | Exception) -> None:
         if isinstance(counts, Exception):
@@ -678,7 +678,7 @@ class DatasetTab(QWidget):
         if self._is_arriving:
             return
         self.filter.set_counts(counts.of)
-        self.side.set_badge(CHECK, self.doctor.num_to_look_at)
+        self.side.set_badge(CHECK, len(self.doctor.to_look_at))
         self.header.summary.setText(counts.summary)
         self.header.export_button.setVisible(bool(counts.of["all"]))
         self.header.set_next(needs_captions=counts.needs_captions, is_possible=counts.of["all"] > counts.of["excluded"])

@@ -109,9 +109,9 @@ class ParamsTab(QWidget):
         column.addSpacing(theme.SPACE_S)
         column.addLayout(first)
         column.addWidget(place)
+        self.tools.setParent(self._content)  # Before the form: Tab comes to them in this order.
         column.addWidget(self.form)
         column.addStretch(1)
-        self.tools.setParent(self._content)
         self._sticky = StickyBar(self.tools, place)
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
@@ -125,8 +125,6 @@ class ParamsTab(QWidget):
         outer.addLayout(head)
         outer.addWidget(self.area, 1)
         outer.addWidget(self.footer)
-        QWidget.setTabOrder(self.files, self.search)
-        QWidget.setTabOrder(self.tools, self.form)
 
     def _connect(self) -> None:
         project = self._project

@@ -23,6 +23,7 @@ from app.run_starter import RunStarter
 from app.run_starting import RunStarting
 from app.settings import Settings
 from app.shown_run import ShownRun
+from app.widgets.place_dialog import PlaceDialog
 from app.widgets.report_dialog import ReportDialog
 from app.widgets.run_outcome import newest_file
 from app.widgets.run_start_page import RunStartPage
@@ -62,7 +63,9 @@ class TrainingTab(QWidget):
         self.starter = RunStarter(project, settings, make_run, self)
         self.queue = Queue(self)
         self.history = RunHistory(project, settings, self)
-        deeds = Deeds(start_anew=lambda config: self.starting.start_anew(config), go_on=self._go_on)
+        deeds = Deeds(
+            start_anew=lambda config: self.starting.start_anew(config), go_on=self._go_on, ask_place=self._ask_place
+        )
         self.fixes = RunFixes(self, project, deeds, self)
         self.view = RunView(self.fixes)
         self.shown = ShownRun(self.view, self.starter, self)
@@ -211,6 +214,11 @@ class TrainingTab(QWidget):
 
     def _go_on(self, config: TrainConfig) -> None:
         self._with_shown(lambda folder: self.starting.go_on(folder, config))
+
+    def _ask_place(self, config: TrainConfig, key: str) -> None:
+        dialog = PlaceDialog(config, key, self)
+        dialog.chosen.connect(lambda path: self.fixes.take_place(config, key, path))
+        dialog.open()
 
     def _edit_queued(self, key: str) -> None:
         config = self.queue.edit(key)

@@ -34,6 +34,7 @@ class BaseModelPicker(QWidget):
     """
 
     chosen = Signal(object)
+    came_or_went = Signal()  # the model that was chosen before is there now, or is gone
     more_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None, *, offers_more: bool = False) -> None:
@@ -86,6 +87,7 @@ class BaseModelPicker(QWidget):
         self.path = Path()
         self.problem = ""
         self._model: BaseModel | None = None
+        self._was_there = False
         self._offered: list[Path] = []
         self._own: list[FoundModel] = own_models()
         self._found: list[FoundModel] = []
@@ -119,8 +121,11 @@ class BaseModelPicker(QWidget):
             self._start_search(search)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Look for models once somebody sees the list."""
+        """Look for models once somebody sees the list, and each time whether the chosen one is still there."""
         super().showEvent(event)
+        if self.path != Path() and self.path.exists() != self._was_there:
+            self._describe()
+            self.came_or_went.emit()
         if not self._was_searched:
             self._was_searched = True
             self._start_search(remembered_models)
@@ -218,6 +223,7 @@ class BaseModelPicker(QWidget):
 
     def _describe(self) -> None:
         self._model, self.problem = None, ""
+        self._was_there = self.path != Path() and self.path.exists()
         try:
             self._model = describe_base(self.path)
         except (UserError, OSError) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QFont, QFontMetrics, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
     QPushButton,
-    QStackedWidget,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -66,6 +66,7 @@ class BulkEdit(QDialog):
         self._project = project
         self._latest = Latest(self)
         self._outlook: _Outlook | None = None
+        self._outcome = ""
         self._changes = CaptionChanges(project, self)
         self._changes.failed.connect(self._show_error)
         self._changes.done.connect(self._on_done)
@@ -85,6 +86,7 @@ class BulkEdit(QDialog):
             self.trigger_form,
             UnderscoresForm(),
         ]
+        self._form: BulkForm = self.add_form
         self._timer = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._timer.timeout.connect(self._look)
         self.scope_bar = ScopeBar(project, scopes)
@@ -92,12 +94,12 @@ class BulkEdit(QDialog):
         self.scope_bar.changed.connect(self._look_soon)
         project.captions_changed.connect(self._look_soon)
         project.writing_changed.connect(self._on_writing_changed)
-        project.history_changed.connect(self._show_undo)
+        project.history_changed.connect(self._on_history_changed)
         project.config_changed.connect(self._take_trigger)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self).activated.connect(project.undo)
         self._take_trigger()
         self.resize(760, 560)
-        self.setMinimumSize(620, 480)
+        self.setMinimumSize(620, 520)
         self.retranslate()
         self.choose(self.add_form)
 
@@ -111,27 +113,21 @@ class BulkEdit(QDialog):
             left.addWidget(made)
         left.addStretch(1)
         self._title = label(role="heading")
-        self._pages = QStackedWidget()
+        right = QVBoxLayout()
+        right.setSpacing(theme.SPACE_S)
+        right.addWidget(self._title)
         for form in self.forms:
-            self._pages.addWidget(form)
+            right.addWidget(form)
+            form.hide()
             form.changed.connect(self._look_soon)
             form.confirmed.connect(self.apply)
             form.cancelled.connect(self.close)
         self.error = label(role="error", wrap=True)
         self.error.hide()
-        self._count = label(role="strong", wrap=True)
-        self._examples = [_Example() for _ in range(NUM_EXAMPLES)]
-        right = QVBoxLayout()
-        right.setSpacing(theme.SPACE_S)
-        right.addWidget(self._title)
-        right.addWidget(self._pages)
         right.addWidget(self.error)
         right.addWidget(self.scope_bar)
         right.addWidget(_line())
-        right.addWidget(self._count)
-        for example in self._examples:
-            right.addWidget(example)
-        right.addStretch(1)
+        right.addWidget(self._build_outlook(), 1)
         columns = QHBoxLayout()
         columns.setSpacing(theme.SPACE_XL)
         columns.addLayout(left)
@@ -143,6 +139,27 @@ class BulkEdit(QDialog):
         outer.addLayout(self._build_foot())
         for made in self.findChildren(QPushButton):
             made.setAutoDefault(False)  # Enter in a field is for that field.
+
+    def _build_outlook(self) -> QScrollArea:
+        """What will change, in whatever room the form leaves: long captions are scrolled, the fields never squeezed."""
+        self._count = label(role="strong", wrap=True)
+        self._hint = label(role="muted", wrap=True)
+        self._examples = [_Example() for _ in range(NUM_EXAMPLES)]
+        inside = QWidget()
+        inside.setProperty("role", "scrolled")
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, theme.SPACE_XS, 0)
+        column.setSpacing(theme.SPACE_S)
+        column.addWidget(self._hint)
+        column.addWidget(self._count)
+        for example in self._examples:
+            column.addWidget(example)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inside)
+        return area
 
     def _build_foot(self) -> QHBoxLayout:
         self._progress = QProgressBar()
@@ -178,7 +195,7 @@ class BulkEdit(QDialog):
     @property
     def form(self) -> BulkForm:
         """The operation that is chosen."""
-        return self.forms[self._pages.currentIndex()]
+        return self._form
 
     def open_for(self, scope: Scope | None = None) -> None:
         """Come to the front, for other pictures if a scope is given."""
@@ -206,14 +223,12 @@ class BulkEdit(QDialog):
 
     def choose(self, form: BulkForm) -> None:
         """Show the form of an operation."""
-        row = self.forms.index(form)
-        self._pages.setCurrentIndex(row)
-        for number, page in enumerate(self.forms):
-            policy = page.sizePolicy()
-            policy.setVerticalPolicy(policy.Policy.Preferred if number == row else policy.Policy.Ignored)
-            page.setSizePolicy(policy)
-        self.buttons[row].setChecked(True)
+        self._form.hide()
+        self._form = form
+        form.show()
+        self.buttons[self.forms.index(form)].setChecked(True)
         self._title.setText(form.title())
+        self._outcome = ""
         self._status.setText("")
         form.main_field().setFocus()
         self._look_soon()
@@ -280,7 +295,8 @@ class BulkEdit(QDialog):
             self._changes.apply([operation], self.scope_bar.images)
 
     def _on_done(self, number: int) -> None:
-        self._status.setText(tr("1 caption changed.") if number == 1 else tr("{n} captions changed.", n=f"{number:,}"))
+        self._outcome = tr("1 caption changed.") if number == 1 else tr("{n} captions changed.", n=f"{number:,}")
+        self._status.setText(self._outcome)
         self._look_soon()
 
     def _on_writing_changed(self, name: str, done: int, total: int) -> None:
@@ -289,8 +305,16 @@ class BulkEdit(QDialog):
         self._progress.setValue(done)
         if name and done:
             self._status.setText(tr("{done} of {total} captions", done=f"{done:,}", total=f"{total:,}"))
-        else:  # It begins or ends.
-            self._show_outlook()
+            return
+        if not name:
+            self._status.setText(self._outcome)
+        self._show_outlook()
+
+    def _on_history_changed(self) -> None:
+        if self._project.redo_name:  # Something was taken back.
+            self._outcome = ""
+            self._status.setText("")
+        self._show_undo()
 
     # What is shown
 
@@ -305,7 +329,10 @@ class BulkEdit(QDialog):
             self.apply_button.setText(tr("Change 1 caption"))
         else:
             self.apply_button.setText(tr("Change {n} captions", n=f"{number:,}"))
-        self._count.setText(self._words(outlook))
+        words = self._words(outlook)
+        self._count.setText(words)
+        self._count.setVisible(bool(words))
+        self._hint.setVisible(self.form.operation() is None)
         for place, example in enumerate(self._examples):
             example.show_change(examples[place] if place < len(examples) else None)
         self._show_undo()
@@ -335,11 +362,13 @@ class BulkEdit(QDialog):
         self.setWindowTitle(tr("Edit many captions"))
         for made, form in zip(self.buttons, self.forms, strict=True):
             made.setText(form.title())
+            made.setMinimumWidth(_width_when_chosen(made))
             form.retranslate()
         self._title.setText(self.form.title())
         self.scope_bar.retranslate()
         self.undo_button.setText(tr("Undo"))
         self.close_button.setText(tr("Close"))
+        self._hint.setText(tr("What would change is shown here before anything is written."))
         self._show_outlook()
 
 
@@ -372,6 +401,15 @@ class _Example(QWidget):
             image, before, after = self._change
             self._name.setText(image.name)
             self.words.setText(diff_html(caption_diff(before, after), theme.tokens()))
+
+
+def _width_when_chosen(made: QPushButton) -> int:
+    """What a button of the list takes when its text is bold, in pixels."""
+    made.ensurePolished()
+    bold = QFont(made.font())
+    bold.setWeight(QFont.Weight.DemiBold)
+    longer = QFontMetrics(bold).horizontalAdvance(made.text()) - made.fontMetrics().horizontalAdvance(made.text())
+    return made.sizeHint().width() + max(0, longer)
 
 
 def _line() -> QFrame:

@@ -174,7 +174,10 @@ def _caps(way: str) -> list[str]:
     """The keys to be pressed together, as they are called on this system."""
     native = QKeySequence(way).toString(QKeySequence.SequenceFormat.NativeText)
     caps = native.split("+") if "+" in native else [native]
-    return [_SIGNS.get(cap, cap) for cap in caps]
+    key = way.rpartition("+")[2]
+    if key in _SIGNS and len(caps) == len(way.split("+")):  # In every language; a Mac writes signs by itself.
+        caps[-1] = _SIGNS[key]
+    return caps
 
 
 def _two_columns(groups: Sequence[Group]) -> list[Sequence[Group]]:

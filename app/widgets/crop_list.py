@@ -7,6 +7,7 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLineEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app import icons, theme
+from app.editors import guard_wheel
 from app.widgets.card import ElidedLabel, label, set_role
 from app.widgets.trained_preview import plan_text
 from core.dataset.edits import Crop
@@ -84,6 +85,7 @@ class _Row(QFrame):
         self._name_text = QLineEdit()
         self.name.setLineEdit(self._name_text)
         self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        guard_wheel(self.name)
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._name_text.installEventFilter(self)
         self.remove = QToolButton()

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import icons, theme
+from app.editors import guard_wheel
 from app.fit_plans import FitPlans
 from app.project import Project
 from app.widgets.card import Card, ElidedLabel, button, label, pad_spin_box
@@ -65,6 +66,8 @@ class CropPage(QWidget):
         self.repeats = QSpinBox()
         self.repeats.setRange(0, 1000)
         pad_spin_box(self.repeats)
+        for field in (self.shape, self.fit, self.repeats):
+            guard_wheel(field)
         self.excluded = QCheckBox()
         self._shape_label, self._fit_label, self._repeats_label = label(), label(), label()
         self._crops_card, self._picture_card, self._preview_card = Card(), Card(), Card()

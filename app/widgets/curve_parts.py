@@ -114,7 +114,7 @@ class FittingRange:
 
 
 def epoch_ticks(starts: Mapping[int, int], step_px: float, metrics: QFontMetrics) -> list[tuple[float, str]]:
-    """The ends of epochs on an axis of steps; words, or else numbers, only where they have room.
+    """The ends of epochs on an axis of steps; words, or else numbers after the first, only where they have room.
 
     Args:
         starts: The first step of each epoch.
@@ -127,7 +127,10 @@ def epoch_ticks(starts: Mapping[int, int], step_px: float, metrics: QFontMetrics
     named = [(place, tr("Epoch {epoch}", epoch=epoch)) for place, epoch in ended]
     shown = _without_overlaps(named, step_px, metrics)
     if len(shown) < len(named):
-        shown = _without_overlaps([(place, str(epoch)) for place, epoch in ended], step_px, metrics)
+        numbers = [(place, str(epoch)) for place, epoch in ended]
+        shown = _without_overlaps(numbers, step_px, metrics)
+        with_word = _without_overlaps([*named[:1], *numbers[1:]], step_px, metrics)
+        shown = with_word if len(with_word) == len(shown) else shown
     words = dict(shown)
     return [(place, words.get(place, "")) for place, _ in ended]
 

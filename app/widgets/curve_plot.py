@@ -259,7 +259,8 @@ class CurvePlot(QWidget):
         colours = theme.tokens()
         parts: list[tuple[str, str, str]] = []
         if self._view == "loss":
-            parts = [(colours.faint, "━", tr("each step")), (colours.curve_a, "━", tr("smoothed"))]
+            raw = self._raw.opts["pen"].color().name()
+            parts = [(raw, "━", tr("each step")), (colours.curve_a, "━", tr("smoothed"))]
             if self._record.validations:
                 parts.append((colours.curve_b, "●", tr("held-out")))
         if self._record.adaptions:

@@ -195,7 +195,7 @@ class DoctorPanel(QWidget):
     def _headline(self, running: bool) -> str:
         if running:
             return tr("Checking the pictures…")
-        number = self._doctor.num_to_look_at
+        number = len(self._doctor.to_look_at)
         if number == 1:
             return tr("1 picture to look at")
         if number:

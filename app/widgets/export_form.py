@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import theme
+from app.editors import guard_wheel
 from app.project import Project
 from app.widgets.card import button, label, pad_spin_box
 from app.widgets.crop_words import SHAPES, edge_names, fill_box, fit_names
@@ -52,9 +53,11 @@ class ExportForm(QWidget):
         self.quality.setValue(PrepareJob.model_fields["quality"].default)
         for box in (self.resolution, self.quality):
             pad_spin_box(box)
+            guard_wheel(box)
         self.fit, self.shape, self.edge, self.format = QComboBox(), QComboBox(), QComboBox(), QComboBox()
         for combo in (self.fit, self.shape, self.edge, self.format):
             combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            guard_wheel(combo)
         for name, ending in (("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp")):
             self.format.addItem(name, ending)
         self.captions = QCheckBox()

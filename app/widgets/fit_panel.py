@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app import theme
 from app.background import Background
+from app.editors import guard_wheel
 from app.fit_plans import FitPlans
 from app.project import Project
 from app.widgets.bucket_table import SIZE, BucketModel, FitSummary, Trained, summarize
@@ -58,6 +59,8 @@ class FitPanel(QWidget):
         self.shape, self.edge = QComboBox(), QComboBox()
         for box in (self.shape, self.edge):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for field in (self.resolution, self.shape, self.edge):
+            guard_wheel(field)
         self.model = BucketModel(self)
         self.table = QTreeView()
         self.detector = label(role="small", wrap=True)

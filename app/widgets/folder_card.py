@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import icons, theme
+from app.editors import guard_wheel
 from app.widgets.card import ElidedLabel, PathLabel, button, label, pad_spin_box, restyle, set_role
 from app.widgets.fold import Folds
 from app.widgets.switch import Switch
@@ -102,6 +103,7 @@ class FolderCard(QFrame):
         self.repeats = QSpinBox()
         self.repeats.setRange(0, 1000)
         pad_spin_box(self.repeats)
+        guard_wheel(self.repeats)
         self._resting = QTimer(self, singleShot=True, interval=TYPING_MS)
         self._resting.timeout.connect(self._take_repeats)
         self.repeats.valueChanged.connect(lambda _value: self._resting.start())

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QPlainTextEdit,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -69,6 +68,9 @@ class Field(QWidget):
         """Use dropped files; returns those that it used."""
         return []
 
+    def offer(self, path: Path) -> None:
+        """Use what was chosen in another form, unless the user has chosen something here."""
+
     def retranslate(self) -> None:
         """Set every text in the language in use."""
         self.title.setText(self._words())
@@ -81,6 +83,7 @@ class PathField(Field):
     def __init__(self, title: Words, hint: Words | None = None, *, folders: bool = False) -> None:
         super().__init__(title, hint)
         self.folders = folders
+        self._offered = ""
         self.line = QLineEdit()
         self.line.textChanged.connect(lambda: self.changed.emit())
         self.file_button = button()
@@ -110,6 +113,12 @@ class PathField(Field):
                 self.line.setText(str(path))
                 return [path]
         return []
+
+    def offer(self, path: Path) -> None:
+        """Show it where nothing is, or what was offered before."""
+        if self.line.text().strip() in ("", self._offered):
+            self._offered = str(path)
+            self.line.setText(self._offered)
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""
@@ -272,34 +281,6 @@ class SwitchField(Field):
         """Set every text in the language in use."""
         super().retranslate()
         self.switch.setAccessibleName(self._words())
-
-
-class LinesField(Field):
-    """Several lines of text; where `are_pairs` is set, each is a key and a value."""
-
-    def __init__(self, title: Words, hint: Words | None = None, *, are_pairs: bool = False) -> None:
-        super().__init__(title, hint)
-        self._are_pairs = are_pairs
-        self.text = QPlainTextEdit()
-        self.text.setFixedHeight(84)
-        self.text.setTabChangesFocus(True)
-        self.text.textChanged.connect(lambda: self.changed.emit())
-        self.row.addWidget(self.text, 1)
-
-    def value(self) -> tuple[str, ...]:
-        """The lines that hold something."""
-        return tuple(line.strip() for line in self.text.toPlainText().splitlines() if line.strip())
-
-    def problem(self) -> str:
-        """The first line that is no key with a value."""
-        parts = [(line, line.partition("=")) for line in self.value() if self._are_pairs]
-        wrong = next((line for line, (key, equals, _) in parts if not key.strip() or not equals), None)
-        return tr("{text} is no key with a value.", text=wrong) if wrong is not None else ""
-
-    def retranslate(self) -> None:
-        """Set every text in the language in use."""
-        super().retranslate()
-        self.text.setAccessibleName(self._words())
 
 
 def is_there(path: Path) -> bool:

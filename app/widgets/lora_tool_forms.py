@@ -2,124 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict
 
-from pydantic import ValidationError
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
-
-from app import theme
-from app.widgets.card import label
-from app.widgets.lora_tool_fields import (
-    ChoiceField,
-    Field,
-    LinesField,
-    NumberField,
-    OutputField,
-    PathField,
-    SwitchField,
-    Words,
-)
+from app.widgets.lora_tool_fields import ChoiceField, NumberField, OutputField, PathField, SwitchField, Words
+from app.widgets.lora_tool_form import ToolForm
 from app.widgets.lora_tool_list import LorasField
-from core.jobs import ConvertJob, Job, ToolJob
+from app.widgets.lora_tool_metadata import MetadataField
+from core.jobs import ConvertJob, ToolJob
 from core.text import tr
 from core.tools import tasks
 
 ToolName = str
-
-
-class ToolForm(QWidget):
-    """The fields of one tool. `job` is what they describe, None while something is missing or wrong."""
-
-    changed = Signal()
-
-    def __init__(
-        self,
-        about: Words,
-        fields: Mapping[str, Field],
-        make: Callable[[dict[str, object]], Job],
-        ending: str = "",
-    ) -> None:
-        """Build the form.
-
-        Args:
-            about: Gives a sentence about the tool in the language in use.
-            fields: Name of a value of the job -> its field, from above.
-            make: Makes the job of the values.
-            ending: What is added to the name of the first file to propose one for the result.
-        """
-        super().__init__()
-        self._about_words = about
-        self._make = make
-        self._ending = ending
-        self.fields = fields
-        self.about = label(role="muted", wrap=True)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, theme.SPACE_S, 0)
-        column.setSpacing(theme.SPACE_M)
-        column.addWidget(self.about)
-        for field in fields.values():
-            column.addWidget(field)
-            field.changed.connect(self._on_changed)
-        column.addStretch(1)
-        self.retranslate()
-
-    def job(self) -> Job | None:
-        """What is asked for."""
-        values = {name: field.value() for name, field in self.fields.items()}
-        if any(value is None for value in values.values()):
-            return None
-        try:
-            return self._make(values)
-        except (ValidationError, ValueError):
-            return None
-
-    def problem(self) -> str:
-        """What is wrong with what was entered, in words; nothing while something is only missing."""
-        return next(filter(None, (field.problem() for field in self.fields.values())), "")
-
-    def take(self, paths: Sequence[Path]) -> None:
-        """Use dropped files for the fields that are empty and want such, one after the other, else for the first."""
-        wanting = [field for field in self.fields.values() if isinstance(field, (PathField, LorasField))]
-        left = list(paths)
-        for field in [field for field in wanting if field.value() is None] or wanting[:1]:
-            used = field.take(left)
-            left = [path for path in left if path not in used]
-
-    def propose(self) -> None:
-        """Propose a free name for the result, unless the user gave one."""
-        output, first = self.fields.get("output"), self._first_path()
-        # A path that is being typed may be the root or a lone dot.
-        if isinstance(output, OutputField) and first is not None and first.name:
-            is_folder = os.path.isdir(first)  # noqa: PTH112 - false, not an error, where it cannot be looked at
-            name = f"{first.name if is_folder else first.stem}-{self._ending}"
-            if "to" in self.fields:
-                makes_folder = self.fields["to"].value() == "folder"
-            else:
-                makes_folder = is_folder and "base" in self.fields  # A base model stays what it is.
-            output.propose(first.with_name(name if makes_folder else f"{name}.safetensors"))
-
-    def retranslate(self) -> None:
-        """Set every text in the language in use."""
-        self.about.setText(self._about_words())
-        for field in self.fields.values():
-            field.retranslate()
-
-    def _on_changed(self) -> None:
-        if self.sender() is not self.fields.get("output"):
-            self.propose()
-        self.changed.emit()
-
-    def _first_path(self) -> Path | None:
-        for name in ("base", "tuned", "file", "loras"):
-            value = self.fields[name].value() if name in self.fields else None
-            if isinstance(value, Path):
-                return value
-            if isinstance(value, list):
-                return Path(str(value[0]["file"]))
-        return None
 
 
 def _lora() -> PathField:
@@ -264,17 +157,7 @@ def tool_forms() -> dict[ToolName, tuple[Words, ToolForm]]:
         ),
         "edit": (
             lambda: tr("Edit metadata"),
-            ToolForm(
-                lambda: tr("Writes a copy of a LoRA with other metadata; its weights stay as they are."),
-                {
-                    "file": _lora(),
-                    "put": LinesField(lambda: tr("Set"), lambda: tr("One line each: key=value"), are_pairs=True),
-                    "remove": LinesField(lambda: tr("Remove"), lambda: tr("One key in each line")),
-                    "output": _output(),
-                },
-                _edit_job,
-                "edited",
-            ),
+            _edit_form(),
         ),
         "model": (
             lambda: tr("Convert a model"),
@@ -305,16 +188,16 @@ def tool_forms() -> dict[ToolName, tuple[Words, ToolForm]]:
     }
 
 
-def _edit_job(values: dict[str, object]) -> Job:
-    """The job of the metadata form.
-
-    Raises:
-        ValueError: A line is no key with a value, or there is nothing to do.
-    """
-    lines = values["put"]
-    assert isinstance(lines, tuple)
-    pairs = [line.partition("=") for line in lines]
-    if not all(key.strip() and equals for key, equals, _ in pairs) or not (lines or values["remove"]):
-        raise ValueError("nothing to do")
-    put = {key.strip(): value.strip() for key, _, value in pairs}
-    return ToolJob(task=tasks.EditTask(**{**values, "put": put}))
+def _edit_form() -> ToolForm:
+    file = _lora()
+    return ToolForm(
+        lambda: tr("Writes a copy of a LoRA with other metadata; its weights stay as they are."),
+        {"file": file, "changes": MetadataField(file, lambda: tr("Metadata")), "output": _output()},
+        lambda values: ToolJob(
+            task=tasks.EditTask(
+                **{name: values[name] for name in ("file", "output")},
+                **asdict(values["changes"]),  # type: ignore[call-overload]
+            )
+        ),
+        "edited",
+    )

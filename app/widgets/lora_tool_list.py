@@ -20,6 +20,7 @@ class LorasField(Field):
     def __init__(self, title: Words, hint: Words | None = None) -> None:
         super().__init__(title, hint)
         self._rows: list[tuple[QWidget, Path, QDoubleSpinBox]] = []
+        self._offered: QWidget | None = None
         self._list = QVBoxLayout()
         self._list.setSpacing(theme.SPACE_XS)
         self.add_button: QPushButton = button(icon="plus")
@@ -51,6 +52,15 @@ class LorasField(Field):
         if added:
             self.changed.emit()
         return added
+
+    def offer(self, path: Path) -> None:
+        """List it where nothing is, or in the place of the one that was offered before."""
+        if len(self._rows) == 1:
+            widget, known, box = self._rows[0]
+            if widget is self._offered and known != path and box.value() == 1:
+                self._remove(self._rows[0])
+        if not self._rows and self.take([path]):
+            self._offered = self._rows[0][0]
 
     def retranslate(self) -> None:
         """Set every text in the language in use."""

@@ -14,6 +14,7 @@ from app.editors import editor_for
 from app.widgets.card import label, set_role
 from app.widgets.params_notice import ConflictNotice, IdleNotice
 from app.widgets.params_words import MarkedLabel, names_found
+from app.widgets.tab_order import lead_through, stops_in
 from core.config import FieldSpec
 from core.config.rules import Conflict
 from core.text import tr
@@ -68,6 +69,7 @@ class FieldRow(QWidget):
         self._searched: Sequence[str] = ()
         self._idle: IdleNotice | None = None
         self._notices: list[ConflictNotice] = []
+        self._stops: list[QWidget] = [self.reset_button, *stops_in(self.editor)]
         self._lay_out()
         self.retranslate()
 
@@ -94,6 +96,17 @@ class FieldRow(QWidget):
             if self.spec.kind != "bool":
                 self.editor.setFixedWidth(CHOICE_PX if self.spec.kind == "choice" else EDITOR_PX)
             top.addWidget(self.editor, 0, Qt.AlignmentFlag.AlignTop)
+
+    # Where Tab goes
+
+    @property
+    def stops(self) -> tuple[QWidget, ...]:
+        """Where Tab stops in the row, in the order in which it does."""
+        return tuple(self._stops)
+
+    def _add_stop(self, stop: QWidget) -> None:
+        lead_through([stop], self._stops[-1])
+        self._stops.append(stop)
 
     # Values
 
@@ -143,6 +156,7 @@ class FieldRow(QWidget):
             notice.mended.connect(self.mended.emit)
             self._notices.append(notice)
             self._column.addWidget(notice)
+            self._add_stop(notice.way_out)
         for number, notice in enumerate(self._notices):
             if number < len(conflicts):
                 notice.show_conflict(conflicts[number])
@@ -163,6 +177,7 @@ class FieldRow(QWidget):
             self._idle = IdleNotice()
             self._idle.asked.connect(self.asked.emit)
             self._column.addWidget(self._idle)
+            self._add_stop(self._idle)
         if self._idle is None:
             return
         if reason is not None:

@@ -38,7 +38,7 @@ class MarkedLabel(QLabel):
         """Where the marked words are, as (start, end)."""
         if not self._words:
             return []
-        pattern = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
+        pattern = "|".join(_where(word) for word in sorted(self._words, key=len, reverse=True))
         return [found.span() for found in re.finditer(pattern, self.text(), re.IGNORECASE)]
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
@@ -86,13 +86,23 @@ def _across(answer: object) -> float:
     return float(answer[0] if isinstance(answer, tuple) else answer)  # type: ignore[arg-type]
 
 
+def _where(word: str) -> str:
+    """The places of a searched word, as a pattern: where words begin, so that `noise` does not find each denoiser."""
+    return (r"(?<![A-Za-z])" if re.match("[A-Za-z]", word) else "") + re.escape(word)
+
+
 @cache
-def haystack(spec: FieldSpec) -> str:
-    """All that an option is found by: title and description in both languages, key, choices and names elsewhere."""
+def _prose(spec: FieldSpec) -> str:
+    """What is said of an option: key, title and description in both languages."""
     chinese = catalogue("zh_CN")
-    texts = [spec.title, spec.description, spec.key, *spec.also, *spec.choices]
-    texts += [chinese.get(spec.title, ""), chinese.get(spec.description, "")]
+    texts = [spec.key, spec.title, spec.description, chinese.get(spec.title, ""), chinese.get(spec.description, "")]
     return "\n".join(texts).casefold()
+
+
+@cache
+def _names(spec: FieldSpec) -> str:
+    """What an option is called elsewhere, and its choices: names that are found by any part of them."""
+    return "\n".join([*spec.also, *spec.choices]).casefold()
 
 
 @cache
@@ -104,7 +114,10 @@ def _spoken(spec: FieldSpec) -> str:
 
 def is_found(spec: FieldSpec, words: Sequence[str]) -> bool:
     """Whether an option has all of the words (in small letters), or its Chinese title is typed so."""
-    return all(word in haystack(spec) or (word.isascii() and word in _spoken(spec)) for word in words)
+    return all(
+        re.search(_where(word), _prose(spec)) or word in _names(spec) or (word.isascii() and word in _spoken(spec))
+        for word in words
+    )
 
 
 def names_found(spec: FieldSpec, words: Sequence[str]) -> list[str]:

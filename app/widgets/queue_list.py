@@ -167,11 +167,12 @@ def facts(entry: QueueEntry) -> str:
     if entry.state == "failed" and entry.message:
         return entry.message
     config = entry.config
+    epochs = config.training.epochs
     return " · ".join(
         [
             state_words(entry.state),
             config.dataset.folder.name or str(config.dataset.folder),
-            tr("{number} epochs", number=config.training.epochs),
+            tr("1 epoch") if epochs == 1 else tr("{number} epochs", number=epochs),
             tr("rank {rank}", rank=config.network.rank),
         ]
     )

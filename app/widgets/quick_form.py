@@ -99,6 +99,7 @@ class QuickForm(Card):
         self.chosen.reset_requested.connect(self._take_choice)
         self.base.offer(recent_bases(settings))
         self.base.chosen.connect(self._choose_base)
+        self.base.came_or_went.connect(self._on_base_came_or_went)
         self.folder.chosen.connect(self._choose_folder)
         self.epochs.typed.connect(self._choose_epochs)
         project.config_changed.connect(self.refresh)
@@ -238,6 +239,10 @@ class QuickForm(Card):
         if not self.base.problem:
             self.base.offer(remember_base(self._settings, path))
         self._change("base", "model.base", path)
+
+    def _on_base_came_or_went(self) -> None:
+        self.refresh()
+        self.checked.emit()
 
     def _choose_folder(self, folder: Path) -> None:
         if folder.is_dir():

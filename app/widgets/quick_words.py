@@ -14,14 +14,16 @@ from core.text import tr
 
 def is_exact(config: TrainConfig, length: RunLength) -> bool:
     """Whether all batches are full, so that the sum is right to the last step."""
-    return length.num_shown * length.epochs == length.total_steps * _batch(config)
+    return length.num_shown * length.epochs == _all_steps(length) * _batch(config)
 
 
-def why_rounded(config: TrainConfig, length: RunLength) -> str:
-    """Why the result is only about right."""
-    if length.total_steps < length.steps_per_epoch * config.training.epochs:
-        return tr("The limit of steps ends the run earlier.")
-    return tr("Rounded, because in each epoch the last batch is filled up.")
+def _all_steps(length: RunLength) -> int:
+    """The steps of all epochs, as if there were no limit."""
+    return length.steps_per_epoch * length.epochs
+
+
+def _is_limited(length: RunLength) -> bool:
+    return length.total_steps < _all_steps(length)
 
 
 def _batch(config: TrainConfig) -> int:
@@ -29,7 +31,10 @@ def _batch(config: TrainConfig) -> int:
 
 
 def sum_text(config: TrainConfig, length: RunLength) -> str:
-    """The sum from pictures to steps. Where parts do not divide evenly the result is rounded up, and so marked."""
+    """The sum from pictures to steps, and the limit where that ends it.
+
+    Where parts do not divide evenly the result is rounded up, and so marked.
+    """
     parts = []
     if length.num_images and length.num_shown % length.num_images == 0:
         repeats = length.num_shown // length.num_images
@@ -39,13 +44,14 @@ def sum_text(config: TrainConfig, length: RunLength) -> str:
     else:
         parts.append(tr("{number} pictures with repeats", number=length.num_shown))
     parts.append(tr("1 epoch") if length.epochs == 1 else tr("{number} epochs", number=length.epochs))
-    return tr(
+    whole = tr(
         "{product} ÷ batch {batch} {equals} {steps} steps",
         product=" × ".join(parts),
         batch=_batch(config),
         equals="=" if is_exact(config, length) else "≈",
-        steps=length.total_steps,
+        steps=_all_steps(length),
     )
+    return tr("{sum}, limited to {number}", sum=whole, number=length.total_steps) if _is_limited(length) else whole
 
 
 def held_out_text(number: int) -> str:
@@ -54,8 +60,12 @@ def held_out_text(number: int) -> str:
 
 
 def notes_text(config: TrainConfig, length: RunLength, duration: Duration | None) -> str:
-    """What the sum leaves unsaid: why it is rounded, what is held out, and how long that takes."""
-    notes = [] if is_exact(config, length) else [why_rounded(config, length)]
+    """What the sum leaves unsaid: why it ends early or is rounded, what is held out, and how long that takes."""
+    notes = []
+    if _is_limited(length):
+        notes.append(tr("The limit of steps ends the run earlier."))
+    elif not is_exact(config, length):
+        notes.append(tr("Rounded, because in each epoch the last batch is filled up."))
     if length.num_held_out:
         notes.append(held_out_text(length.num_held_out))
     return " ".join([*notes, time_text(duration)])

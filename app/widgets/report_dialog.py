@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app import theme
 from app.background import Background
+from app.editors import browse_start
 from app.widgets.card import ElidedLabel, button, label, set_role
 from app.wording import size_text
 from core.errors import explain
@@ -166,7 +167,7 @@ class ReportDialog(QDialog):
 
     def _choose_place(self) -> None:
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        start = Path(documents or str(Path.home())) / file_name()
+        start = browse_start(Path(documents)) / file_name()
         chosen, _ = QFileDialog.getSaveFileName(self, tr("Save report"), str(start), "ZIP (*.zip)")
         if chosen:
             self.save_to(Path(chosen if chosen.lower().endswith(".zip") else f"{chosen}.zip"))

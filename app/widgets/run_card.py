@@ -23,6 +23,7 @@ from app import icons, theme
 from app.widgets.card import ButtonKind, ElidedLabel, button, label
 from app.widgets.fold import Folds
 from app.widgets.run_flow import FlowLayout
+from app.widgets.tab_order import lead_through, stop_before
 from core.text import tr
 
 
@@ -88,6 +89,7 @@ class RunCard(QFrame):
         self.heading.setText(heading)
         self.text.setText(text)
         self.text.setVisible(bool(text))
+        had_keyboard = any(made.hasFocus() for made in self.actions_shown)
         while item := self._buttons.takeAt(0):
             if old := item.widget():
                 old.hide()
@@ -97,6 +99,9 @@ class RunCard(QFrame):
             made = _button_of(action)
             self._buttons.addWidget(made)
             self.actions_shown.append(made)
+        lead_through(self.actions_shown, stop_before(self))
+        if had_keyboard and self.actions_shown:
+            self.actions_shown[0].setFocus()
         self.folds.set_title("detail", tr("Details"))
         self.folds.set_open("detail", False)
         self.folds.setVisible(bool(detail))

@@ -171,9 +171,10 @@ class RunView(QWidget):
             self._is_silent = False
             self.outcome.hide()
         if isinstance(event, (SampleReady, Adapted, JobStarted)) or self.record.epoch != self._epoch:
-            self._epoch = self.record.epoch  # With its first step, the one before has ended at a preview.
+            self._epoch = self.record.epoch  # With its first step, the one before has ended at a preview or a file.
             self.gallery.refresh()
             self.viewer.refresh()
+            self._fill_files()
         if isinstance(event, (Notice, Adapted)):
             self._show_notices()
         if isinstance(event, (LoraSaved, BestEpoch, Validated, JobStarted)):

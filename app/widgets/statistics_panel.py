@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidg
 from app import theme
 from app.background import Background
 from app.dataset_numbers import LengthBar, Numbers, numbers_of
+from app.editors import guard_wheel
 from app.project import Project
 from app.widgets.card import Card, button, label
 from app.widgets.charts import Bar, BarList, Columns, Tone
@@ -46,6 +47,7 @@ class StatisticsPanel(QWidget):
         self.more_button.setCheckable(True)
         self.more_button.toggled.connect(lambda _on: self._show())
         self.beside = QComboBox()
+        guard_wheel(self.beside)
         self.beside.activated.connect(self._choose_beside)
         self._length_titles = [label(role="muted"), label(role="muted")]
         self._lay_out()

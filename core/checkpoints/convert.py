@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ from core.checkpoints.writing import Entry, tensor_writer
 from core.control import Control
 from core.errors import UserError
 from core.events import Event, Finished, JobStarted, Notice
-from core.files import put_in_place, write_text
+from core.files import put_in_place, remove_left_overs, write_text
 from core.models import BaseModel, describe_base
 from core.text import tr
 from core.tools.steps import Steps, StoppedError
@@ -59,6 +60,9 @@ def convert(job: ConvertJob, control: Control) -> Iterator[Event]:
             remedy="Give the new file a name that ends in .safetensors, or for a folder one without an ending.",
         )
     yield JobStarted(job="convert")
+    # Half a model of a conversion that was killed is many gigabytes; what cannot be removed does no harm.
+    with contextlib.suppress(OSError):
+        remove_left_overs(job.target.parent)
     to_file = job.to == "file" or (job.to == "auto" and ending == ".safetensors")
     try:
         with TensorReader() as reader:
@@ -213,7 +217,7 @@ def _write_folder(base: BaseModel, job: ConvertJob, control: Control, reader: Te
 def _new_folder(target: Path) -> Iterator[Path]:
     """A folder that gets its name when all is in it; else it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.with_name(f".kiln-convert-{secrets.token_hex(4)}")
+    folder = target.with_name(f".kiln-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     folder.mkdir()
     try:
         yield folder

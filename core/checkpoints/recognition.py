@@ -315,13 +315,14 @@ def _prediction(
     """What the model answers, and what tells it."""
     if "v_pred" in shapes:
         return "v_prediction", "file"
-    said, named = _said(metadata), named_prediction(file_name)
+    said, named = told_prediction(metadata), named_prediction(file_name)
     if said is not None:
         return said, "file" if named in (None, said) else "conflict"
     return named, "name" if named else ""
 
 
-def _said(metadata: Mapping[str, str]) -> Prediction | None:
+def told_prediction(metadata: Mapping[str, str]) -> Prediction | None:
+    """What a file's model spec says that its model answers."""
     said = metadata.get("modelspec.prediction_type", "").strip().casefold()
     if said in ("v", "v_prediction", "v-prediction", "vpred"):
         return "v_prediction"

@@ -80,6 +80,22 @@ _CHOICES: Mapping[str, Callable[[], str]] = {
 }
 
 
+_SPECIAL: Mapping[tuple[str, int], Callable[[], str]] = {
+    ("dataset.repeats", 0): lambda: tr("Automatic"),
+    ("network.factor", -1): lambda: tr("Automatic"),
+    ("schedule.decay_steps", 0): lambda: tr("Automatic"),
+    ("validation.pictures", -1): lambda: tr("Automatic"),
+    ("dataset.caption_dropout_every_n_epochs", 0): lambda: tr("off"),
+    ("sampling.every_n_epochs", 0): lambda: tr("off"),
+    ("sampling.every_n_steps", 0): lambda: tr("off"),
+    ("output.save_every_n_epochs", 0): lambda: tr("off"),
+    ("output.save_every_n_steps", 0): lambda: tr("off"),
+    ("training.max_steps", 0): lambda: tr("off"),
+}
+"""Numbers that are no numbers of something: (`section.name`, value) -> what they stand for."""
+_ONE: Mapping[str, Callable[[], str]] = {"epochs": lambda: tr("1 epoch"), "steps": lambda: tr("1 step")}
+
+
 def choice_label(choice: str) -> str:
     """What a choice of the config is called; names of formats, devices and algorithms stay as they are."""
     label = _CHOICES.get(choice)
@@ -105,6 +121,10 @@ def value_text(spec: FieldSpec, value: Any) -> str:
     if spec.kind == "lines":
         return ", ".join(value)
     if spec.kind in ("int", "float"):
+        if special := _SPECIAL.get((spec.key, value)):
+            return special()
+        if value == 1 and (one := _ONE.get(spec.unit)):
+            return one()
         text = number_text(float(value)) if spec.kind == "float" else str(value)
         return f"{text} {tr(spec.unit)}" if spec.unit else text
     return str(value)

@@ -44,7 +44,8 @@ MEMORY = (
         title="Main memory is full",
         message="This machine ran out of memory.",
         why="The model, the pictures and all open programs together need more main memory than there is.",
-        remedy="Close other programs or lower the resolution.",
+        remedy="Close other programs and try again.",
+        remedy_in_training="Close other programs or lower the resolution.",
         fixes=(RETRY, SMALL_BATCH, LOWER_RESOLUTION),
         match=either(
             named("MemoryError"),
@@ -58,7 +59,8 @@ MEMORY = (
         message="The memory is not enough for these settings.",
         why="The base model, the pictures of one step and what other programs show together need more memory than the "
         "graphics card has.",
-        remedy="Set the batch size to 1, turn gradient checkpointing on, or lower the resolution.",
+        remedy="Close other programs that use the graphics card and try again, or choose a smaller size.",
+        remedy_in_training="Set the batch size to 1, turn gradient checkpointing on, or lower the resolution.",
         fixes=(ADAPT, LOWER_RESOLUTION, CONTINUE, CHECKPOINTING, SMALL_BATCH),
         match=either(
             named("OutOfMemoryError"),
@@ -129,8 +131,9 @@ CARD = (
         message="The graphics card stopped in the middle of its work.",
         why="Heat, overclocking, a weak power supply, a driver that was reset or sleep can do that; so can a fault of "
         "the card.",
-        remedy="Continue the run from its last state. If it happens again, restart the machine, update the driver and "
-        "take back any overclocking.",
+        remedy="Try again. If it happens again, restart the machine, update the driver and take back any overclocking.",
+        remedy_in_training="Continue the run from its last state. If it happens again, restart the machine, update the "
+        "driver and take back any overclocking.",
         fixes=(CONTINUE, DOCTOR),
         match=said(
             r"device-side assert",
@@ -151,7 +154,8 @@ CARD = (
         title="A library of the graphics card failed",
         message="A library of the graphics card (cuDNN or cuBLAS) failed.",
         why="Most often it had too little memory for itself; otherwise another version of it is in the system's path.",
-        remedy="Set the batch size to 1. If it fails again, check the installation.",
+        remedy="Try again. If it fails again, check the installation.",
+        remedy_in_training="Set the batch size to 1. If it fails again, check the installation.",
         fixes=(SMALL_BATCH, DOCTOR),
         match=said(
             r"cudnn.{0,40}(error|status|fail)",

@@ -11,7 +11,8 @@ ENTRIES = (
         title="The system ended the run",
         message="The system ended the working process, most likely for lack of memory.",
         why="When memory runs out, the system ends the program that uses most of it.",
-        remedy="Close other programs and continue the run, or start a new one with a lower resolution.",
+        remedy="Close other programs and try again.",
+        remedy_in_training="Close other programs and continue the run, or start a new one with a lower resolution.",
         fixes=(CONTINUE, SMALL_BATCH, LOWER_RESOLUTION),
     ),
     Failure(
@@ -19,8 +20,9 @@ ENTRIES = (
         title="The working process crashed",
         message="The working process crashed ({code}).",
         why="A fault in a driver or a library, faulty memory, or overclocking can do that.",
-        remedy="Continue the run from its last state. If it happens again, update the graphics driver and take back "
-        "any overclocking.",
+        remedy="Try again. If it happens again, update the graphics driver and take back any overclocking.",
+        remedy_in_training="Continue the run from its last state. If it happens again, update the graphics driver and "
+        "take back any overclocking.",
         fixes=(CONTINUE, DOCTOR),
     ),
     Failure(
@@ -36,7 +38,8 @@ ENTRIES = (
         title="The working process was ended from outside",
         message="Somebody or the system asked the working process to end.",
         why="That happens at logging off, at shutting down, and when a console window or a task is closed.",
-        remedy="Continue it from its last state whenever you like.",
+        remedy="Start it again whenever you like.",
+        remedy_in_training="Continue it from its last state whenever you like.",
         fixes=(CONTINUE,),
     ),
 )

@@ -104,8 +104,9 @@ Matcher = Callable[[Trouble], bool]
 class Failure:
     """A known failure. Its texts are English templates; `{place}` and `{package}` are filled where they are known.
 
-    `title` names it in a few words, `message` says what happened, `why` how that comes, `remedy` what to do. Failures
-    that only Kiln's own code notices bring their own message and remedy, and have no matcher.
+    `title` names it in a few words, `message` says what happened, `why` how that comes, `remedy` what to do, and
+    `remedy_in_training` the same where a training failed, which has a state to continue from and settings to change.
+    Failures that only Kiln's own code notices bring their own message and remedy, and have no matcher.
     """
 
     key: str
@@ -113,6 +114,7 @@ class Failure:
     why: str
     message: str = ""
     remedy: str = ""
+    remedy_in_training: str = ""
     fixes: tuple[Fix, ...] = ()
     match: Matcher | None = None
     place: Callable[[Trouble], str] = lambda trouble: trouble.place

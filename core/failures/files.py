@@ -68,7 +68,8 @@ ENTRIES = (
         title="The disk is full",
         message="The disk is full: {place} could not be written.",
         why="States, LoRA files and previews of a run add up, and other programs write on the same disk.",
-        remedy="Free some space or choose another output folder, then continue the run.",
+        remedy="Free some space or choose a folder on another disk, then try again.",
+        remedy_in_training="Free some space or choose another output folder, then continue the run.",
         fixes=(FREE_SPACE, FEWER_FILES, OTHER_OUTPUT),
         match=either(
             numbered(_FULL, windows=(39, 112)),
@@ -118,7 +119,9 @@ ENTRIES = (
         title="The drive does not answer",
         message="The drive of {place} does not answer.",
         why="A network drive lost its connection, a drive was unplugged or fell asleep, or it is failing.",
-        remedy="Check the drive and the connection to it, then continue the run; a folder on this machine is safer.",
+        remedy="Check the drive and the connection to it, then try again; a folder on this machine is safer.",
+        remedy_in_training="Check the drive and the connection to it, then continue the run; a folder on this machine "
+        "is safer.",
         fixes=(RETRY, OTHER_OUTPUT),
         match=numbered(_GONE, windows=_GONE_WINDOWS),
     ),

@@ -27,6 +27,7 @@ from core.lora.modules import by_module, kind_of
 from core.models import BaseModel, describe_base
 from core.tools import files
 from core.tools.base_weights import Target, region_of, targets_of
+from core.tools.metadata import prediction_of
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import BakeTask
 
@@ -59,6 +60,9 @@ def bake(task: BakeTask, control: Control) -> ToolEvents:
         lora = files.opened(item.file)
         check_family(item.file, lora, base)
         yield from files.notices(item.file, lora)
+        if not base.is_prediction_unsure:
+            predictions = {base.path: base.prediction, item.file: prediction_of(lora.metadata)}
+            yield from files.prediction_notices(predictions)
         modules = by_module(named_for(lora.tensors, base.family))
         check_modules(modules, targets)
         if item.strength:

@@ -11,9 +11,9 @@ from core.errors import UserError
 from core.events import Finished
 from core.files import replacing
 from core.lora.file import model_hashes
-from core.models import is_lora
-from core.safetensors_header import Header, read_header
+from core.safetensors_header import Header
 from core.tools import files
+from core.tools.metadata import lora_header
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import EditTask
 
@@ -30,9 +30,7 @@ def edit(task: EditTask, control: Control) -> ToolEvents:
         UserError: It is no LoRA in safetensors form, or a key is not there; or the target exists.
     """
     target = files.as_safetensors(task.output)
-    header = None if task.file.is_dir() else read_header(task.file)
-    if header is None or not is_lora(header):
-        raise UserError("{path} is not a LoRA.", remedy="Choose a LoRA file.", path=task.file)
+    header = lora_header(task.file)
     metadata = dict(header.metadata)
     for key in task.remove:
         if key not in metadata:

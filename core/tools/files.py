@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from core.checkpoints.recognition import Prediction
 from core.checkpoints.sources import family_title
 from core.errors import UserError
 from core.events import Notice
@@ -53,6 +54,24 @@ def notices(path: Path, lora: LoraFile) -> Iterator[Notice]:
                 number=len(lora.left_out),
                 path=path,
                 name=lora.left_out[0],
+            ),
+        )
+
+
+def prediction_notices(predictions: Mapping[Path, Prediction | None]) -> Iterator[Notice]:
+    """A warning where files that come together were made for models that answer differently, as far as they tell.
+
+    Weights cannot tell, and such sums are tried on purpose, so that nothing is refused.
+    """
+    by_noise = next((path for path, prediction in predictions.items() if prediction == "epsilon"), None)
+    by_velocity = next((path for path, prediction in predictions.items() if prediction == "v_prediction"), None)
+    if by_noise is not None and by_velocity is not None:
+        yield Notice(
+            level="warning",
+            message=tr(
+                "{first} was made for v-prediction, {second} for epsilon; together they may give poor pictures.",
+                first=by_velocity,
+                second=by_noise,
             ),
         )
 

@@ -18,6 +18,7 @@ from core.models import FamilyName
 from core.text import tr
 from core.tools import files
 from core.tools.low_rank import Pair, cut, decompose, decompose_pair, kept_share, summed
+from core.tools.metadata import prediction_of
 from core.tools.steps import Steps, ToolEvents
 from core.tools.tasks import MergeTask
 from core.tools.weights import BIASES, as_module, column_shape, is_wide, pair_of, whole_change
@@ -39,6 +40,7 @@ def merge(task: MergeTask, control: Control) -> ToolEvents:
     family = files.same_family(
         {path: lora.family_for("kolors") if is_kolors else lora.family for path, lora, _ in loras}
     )
+    yield from files.prediction_notices({path: prediction_of(lora.metadata) for path, lora, _ in loras})
     modules: dict[str, _Parts] = {}
     for path, lora, strength in loras:
         yield from files.notices(path, lora)

@@ -62,7 +62,7 @@ def train(job: TrainJob, control: Control) -> Iterator[Event]:
             yield from run.recording(_events(job, run, control, base, scan))
         except Exception as error:
             with contextlib.suppress(OSError):  # A full disk cannot take its own failure; whoever listens hears of it.
-                run.record(failure(error))
+                run.record(failure(error, in_training=True))
             raise
 
 

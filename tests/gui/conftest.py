@@ -72,8 +72,10 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings()
+def settings() -> Iterator[Settings]:
+    made = Settings()
+    yield made
+    made.deleteLater()  # With the translator that it may have given to Qt.
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from app.dataset_numbers import numbers_of
 from app.project import Project
+from app.settings import Settings
 from app.trash import move_to_trash
 from app.widgets.charts import BarList
 from app.widgets.cheat_sheet import CheatSheet, KeyCaps, dataset_keys
@@ -24,7 +25,7 @@ from app.widgets.statistics_panel import StatisticsPanel
 from core.dataset.edits import Concept, Crop, PictureEdits
 from core.dataset.query import Item, parse_query
 from core.dataset.scan import scan_folder
-from core.text import set_language
+from core.text import Language, set_language
 from tests.pictures import contents
 
 LEFT = Qt.MouseButton.LeftButton
@@ -386,9 +387,11 @@ def test_the_sheet_lists_all_keys_and_closes_by_the_key_that_opened_it(qtbot: Qt
             qtbot.keyClick(sheet, key)
 
 
-def test_keys_are_drawn_one_by_one() -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_keys_are_drawn_one_by_one(settings: Settings, language: Language) -> None:
+    settings.set_language(language)
     assert KeyCaps("Shift+Delete / F1").accessibleName().count("+") == 1
-    assert KeyCaps("Left / Up").accessibleName() == "← / ↑"
+    assert KeyCaps("Left / Shift+Up").accessibleName() == "← / Shift+↑"
     assert KeyCaps("Ctrl+Shift+Z").sizeHint().width() > KeyCaps("Ctrl+Z").sizeHint().width()
 
 

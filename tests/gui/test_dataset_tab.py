@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QPixmap, QTextCursor
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QPixmap, QTextCursor, QWheelEvent
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox
 from pytestqt.qtbot import QtBot
 
 from app.dataset_counts import summary
 from app.project import Project
 from app.settings import Settings
-from app.tabs.dataset import CHECK, CONTENT, WELCOME, DatasetTab
+from app.tabs.dataset import CHECK, CONTENT, FIT, FOLDERS, NUMBERS, PICTURE, TAGS, WELCOME, DatasetTab
 from app.tag_index import TagIndex
 from app.widgets import thumbnails
 from app.widgets.caption_editor import MODE_KEY
@@ -146,7 +146,55 @@ def test_damaged_files_are_found_and_counted(qtbot: QtBot, tab: DatasetTab, proj
         project.open_folder(pictures)
     assert len(shown(tab)) == 6
     qtbot.waitUntil(lambda: {"broken.png", "empty.jpg"} <= {finding.path.name for finding in tab.doctor.findings})
-    qtbot.waitUntil(lambda: tab.side.buttons[CHECK].text() == f"Check {tab.doctor.num_to_look_at}")
+    qtbot.waitUntil(lambda: tab.side.buttons[CHECK].text() == f"Check {len(tab.doctor.to_look_at)}")
+
+
+def test_the_problems_over_the_grid_are_those_that_the_check_asks_to_look_at(
+    qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path
+) -> None:
+    seen = Image.effect_noise((600, 600), 80).convert("RGBA")
+    seen.putalpha(Image.linear_gradient("L").resize(seen.size))
+    seen.save(pictures / "seen through.png")
+    (pictures / "seen through.txt").write_text("glass", encoding="utf-8")
+    with qtbot.waitSignal(project.records_changed):
+        project.open_folder(pictures)
+    glass = pictures / "seen through.png"
+    qtbot.waitUntil(lambda: tab.doctor.problems_of(glass) == {"transparent"}, timeout=20000)  # Good to know.
+    qtbot.waitUntil(lambda: not tab.doctor.is_running and tab.doctor.is_judged)
+    wanted = len(tab.doctor.to_look_at)
+    assert 0 < wanted < len(shown(tab))
+    qtbot.waitUntil(lambda: tab.filter.only_buttons["problems"].text() == f"Problems {wanted}")
+    assert tab.side.buttons[CHECK].text() == f"Check {wanted}"
+    tab.filter.only_buttons["problems"].click()
+    assert len(shown(tab)) == wanted
+
+
+def test_a_wheel_that_scrolls_a_panel_changes_no_setting(qtbot: QtBot, open_tab: DatasetTab, project: Project) -> None:
+    open_tab.grid.select_first()
+    open_tab.open_crop_editor()
+    for name in (PICTURE, TAGS, CHECK, FIT, NUMBERS, FOLDERS):
+        open_tab.side.show_panel(name)
+    fields = [*open_tab.findChildren(QAbstractSpinBox), *open_tab.findChildren(QComboBox)]
+    assert {open_tab.side.panel(FIT).resolution, open_tab.crop_editor.fit} <= set(fields)
+    for field in fields:
+        field.clearFocus()
+        before = field.text() if isinstance(field, QAbstractSpinBox) else field.currentText()
+        for turn in (-120, 120):  # Down and up.
+            place = QPointF(field.rect().center())
+            wheel = QWheelEvent(
+                place,
+                field.mapToGlobal(place),
+                QPoint(),
+                QPoint(0, turn),
+                Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            )
+            QApplication.sendEvent(field, wheel)
+            assert not wheel.isAccepted()
+        assert before == (field.text() if isinstance(field, QAbstractSpinBox) else field.currentText())
+        assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus  # The wheel gives no focus either.
 
 
 def test_later_folder_wins(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_nothing_is_clipped(bar: FilterBar, clipped: Callable[[QWidget], list[st
         ("", "excluded", ["p01"]),
         ("is:cropped", "all", ["p02"]),
         ("", "problems", ["p00"]),
+        ("problem:transparent", "all", ["p02"]),
         ("problem:blurry OR caption:none", "all", ["p00", "p03"]),
         ("bucket:512x512", "all", ["p02"]),
         ("tokens:>3 is:excluded", "all", ["p01"]),
@@ -119,13 +120,13 @@ def test_pictures_that_pass(
         project.open_folder(folder)
     project.edit_pictures("Decide", {folder / "p01.png": PictureEdits(excluded=True)})
     project.edit_pictures("Decide", {folder / "p02.png": PictureEdits(crops=(Crop(box=(0, 0, 60, 60)),))})
-    blurry = frozenset({"blurry"})
+    problems = {"p00": frozenset({"blurry", "rotated"}), "p02": frozenset({"transparent"})}
     passes = predicate_of(
         parse_query(text),
         only,
         project,
         FitPlans(project),
-        lambda image: blurry if image.stem == "p00" else frozenset(),
+        lambda image: problems.get(image.stem, frozenset()),
     )
     assert project.scan is not None
     assert [record.path.stem for record in project.scan.records if passes is None or passes(record)] == names

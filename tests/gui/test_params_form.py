@@ -77,6 +77,21 @@ def test_rank_is_found_by_all_its_names(words: str) -> None:
     assert not is_found(specs_by_key()["dataset.flip"], words.casefold().split())
 
 
+@pytest.mark.parametrize(
+    ("words", "found", "not_found"),
+    [
+        ("noise", "loss.noise_offset", "network.train_denoiser"),
+        ("offset noise", "loss.noise_offset", "model.clip_skip"),
+        ("8bit", "optimizer.name", "training.batch_size"),
+        ("学习率", "optimizer.learning_rate", "network.rank"),
+        ("snr", "loss.min_snr_gamma", "network.rank"),
+    ],
+)
+def test_words_are_found_where_they_begin_and_names_by_any_part(words: str, found: str, not_found: str) -> None:
+    assert is_found(specs_by_key()[found], words.split())
+    assert not is_found(specs_by_key()[not_found], words.split())
+
+
 def test_every_name_of_other_trainers_finds_its_option() -> None:
     for spec in field_specs():
         for name in spec.also:
@@ -90,6 +105,10 @@ def test_found_words_are_marked_and_a_foreign_name_is_told(qtbot: QtBot, holder:
     holder.form.settle()
     row = holder.form.row("network.rank")
     assert row.title.marked() == [(0, 4)]
+    row.title.setText("Denoiser noise")
+    row.title.mark(["noise"])
+    assert row.title.marked() == [(9, 14)]
+    row.retranslate()
     holder.form.search("network_dim")
     holder.form.settle()
     assert row.title.marked() == []

@@ -15,6 +15,8 @@ from app.params_facts import ParamsFacts
 from app.project import Project
 from app.settings import Settings
 from app.tabs.params import ParamsTab
+from app.widgets.params_notice import IdleNotice
+from app.widgets.params_row import FieldRow
 from core.config.rules import Facts
 
 
@@ -54,6 +56,31 @@ def test_an_option_is_brought_into_view_whatever_is_hidden(qtbot: QtBot, tab: Pa
     row = tab.form.row(key)
     qtbot.waitUntil(lambda: row.isVisible() and is_in_view(tab, row))
     qtbot.waitUntil(lambda: row.editor.isAncestorOf(tab.focusWidget()) or row.editor.input().hasFocus())
+
+
+def test_tab_goes_through_the_page_as_it_is_seen(qtbot: QtBot, project: Project, tab: ParamsTab) -> None:
+    def row_of(widget: QWidget | None) -> str:
+        while widget is not None and not isinstance(widget, FieldRow):
+            widget = widget.parentWidget()
+        return widget.spec.key if isinstance(widget, FieldRow) else ""
+
+    tab.activateWindow()
+    qtbot.waitUntil(tab.isActiveWindow)
+    tab.show_option("schedule.name")  # made before the others
+    qtbot.waitUntil(lambda: set(tab.form.shown_keys()) <= set(tab.form.rows))
+    tab.form.settle()
+    project.change({"sampling.prompts": ("mika",), "sampling.every_n_epochs": 0, "training.epochs": 3})
+    project.change({"sampling.prompts": ()})  # Now the rhythm of the previews has no effect, which is told in its row.
+    tab.form.settle()
+    tab.search.setFocus()
+    told: list[str] = []
+    is_told = False
+    while tab.focusWidget() is not tab.footer.name:
+        tab.focusNextChild()
+        is_told |= isinstance(tab.focusWidget(), IdleNotice)
+        told.append(row_of(tab.focusWidget()))
+    assert list(dict.fromkeys(filter(None, told))) == [key for key in tab.form.specs if key in tab.form.shown_keys()]
+    assert is_told
 
 
 def test_the_bar_stays_in_view_and_marks_the_section(qtbot: QtBot, tab: ParamsTab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.widgets import base_model_picker, quick_form
 from app.widgets.base_model_list import ACTION, HEADER, KIND_ROLE
 from app.widgets.base_model_picker import BaseModelPicker
 from app.widgets.quick_form import QuickForm
+from app.widgets.quick_words import notes_text, sum_text
 from core import text
 from core.checkpoints.answers import answer_for
 from core.config import TrainConfig, with_values
@@ -28,6 +30,7 @@ from core.device import Device
 from core.model_places import FoundModel, added_folders
 from core.models import BaseModel
 from core.paths import STARTER_MODEL
+from core.quick import RunLength
 
 GIB = 2**30
 
@@ -304,6 +307,26 @@ def test_a_model_that_vanished_is_no_error(qtbot: QtBot, picker: BaseModelPicker
     assert picker.problem == "" or picker.path == Path()
 
 
+def test_a_chosen_model_that_vanished_is_told_when_the_page_is_shown_again(
+    form: QuickForm, project: Project, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(STARTER_MODEL, base)
+    project.change({"model.base": base})
+    assert not form.base.problem
+    form.hide()
+    base.rename(tmp_path / "elsewhere")
+    told: list[str] = []
+    form.checked.connect(lambda: told.append(form.reason))
+    form.show()
+    assert form.base.problem
+    assert told[-1] == "This base model cannot be used."
+    form.hide()
+    (tmp_path / "elsewhere").rename(base)
+    form.show()
+    assert not form.base.problem
+
+
 def test_the_starter_model_is_what_one_begins_with(picker: BaseModelPicker) -> None:
     assert picker.first_usable == STARTER_MODEL
 
@@ -355,3 +378,29 @@ def test_many_pictures_are_counted_beside_the_window(
     qtbot.waitUntil(lambda: "× 7 epochs" in form.sum.text())
     assert threads == ["background"]
     assert form.sum.text().endswith("= 420 steps")
+
+
+@pytest.mark.parametrize(
+    ("batch", "limit", "said", "note"),
+    [
+        (1, 0, "= 1400 steps", ""),
+        (1, 4, "= 1400 steps, limited to 4", "The limit of steps ends the run earlier. "),
+        (1, 1400, "= 1400 steps", ""),
+        (3, 0, "≈ 470 steps", "Rounded, because in each epoch the last batch is filled up. "),
+        (3, 4, "≈ 470 steps, limited to 4", "The limit of steps ends the run earlier. "),
+    ],
+)
+def test_a_limit_of_steps_is_no_result_of_the_sum(batch: int, limit: int, said: str, note: str) -> None:
+    config = with_values(TrainConfig(), {"training.batch_size": batch, "training.epochs": 10})
+    per_epoch = -(-140 // batch)
+    length = RunLength(
+        num_images=28,
+        num_shown=140,
+        epochs=10,
+        batch_size=batch,
+        steps_per_epoch=per_epoch,
+        total_steps=min(per_epoch * 10, limit) if limit else per_epoch * 10,
+    )
+    sum_said = f"28 pictures × 5 repeats × 10 epochs ÷ batch {batch} {said}"
+    assert sum_text(config, length) == sum_said
+    assert notes_text(config, length, None).startswith(note + "How long that takes")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -75,11 +76,13 @@ def test_it_is_saved_with_the_user_s_words(
         asked.append(start)
         return str(tmp_path / "报告"), ""
 
+    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda _: str(tmp_path / "no such folder"))
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
     dialog.words.setPlainText("It stopped after lunch.")
     dialog.save_button.click()
     qtbot.waitUntil(dialog.show_button.isVisible)
     assert asked[0].endswith(".zip")
+    assert Path(asked[0]).parent.is_dir()  # Else the dialog opens in the folder of the program.
     with zipfile.ZipFile(tmp_path / "报告.zip") as archive:
         assert archive.read(WORDS_FILE).decode() == "It stopped after lunch.\n"
         assert archive.namelist()[1:] == names_shown(dialog)

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QRect, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, QMimeData, QPoint, QPointF, QRect, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialogButtonBox, QWidget
+from PySide6.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLabel, QWidget
 from pytestqt.exceptions import TimeoutError as NeverTrueError
 from pytestqt.qtbot import QtBot
 
@@ -106,6 +106,20 @@ def test_language_switches_everything_at_once(qtbot: QtBot, window: MainWindow, 
     assert Settings().language == "zh"
     window.sidebar.language_button.click()
     assert window.sidebar.buttons[DATASET].text().strip() == "Dataset"
+
+
+def test_the_dialog_that_chooses_files_speaks_the_language_in_use(qtbot: QtBot, settings: Settings) -> None:
+    settings.set_language("zh")
+    dialog = QFileDialog()
+    qtbot.addWidget(dialog)
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.show()
+    shown = [label.text() for label in dialog.findChildren(QLabel) if label.isVisible()]
+    assert any("查找范围" in text for text in shown) and any("文件类型" in text for text in shown)
+    assert not [text for text in shown if re.search("[A-Za-z]{3}", text)]
+    assert QCoreApplication.translate("QAbstractFileIconProvider", "Folder") == "文件夹"
+    settings.set_language("en")
+    assert QCoreApplication.translate("QAbstractFileIconProvider", "Folder") == "Folder"
 
 
 def test_theme_is_chosen_and_remembered(qtbot: QtBot, window: MainWindow, settings: Settings) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QInputMethodEvent
-from PySide6.QtWidgets import QApplication, QLabel, QMenu
+from PySide6.QtGui import QFont, QFontMetrics, QInputMethodEvent
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from app import theme
@@ -21,6 +21,7 @@ from app.scopes import Scopes
 from app.settings import Settings
 from app.tag_index import TagIndex
 from app.widgets.bulk_edit import BulkEdit
+from app.widgets.bulk_forms import SortForm
 from app.widgets.caption_diff import caption_diff, diff_html
 from app.widgets.caption_editor import CaptionEditor
 from app.widgets.tag_chips import TagChips
@@ -34,6 +35,7 @@ from core.dataset.statistics import TagCount
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 ALT = Qt.KeyboardModifier.AltModifier
+NAV_PADDING_PX = 13  # With the border.
 CAPTIONS = (
     b"\xef\xbb\xbfmiru,  1girl, smile \r\n",
     b"miru, 1girl, red hair",
@@ -658,6 +660,7 @@ def test_bulk_edit_over_scopes(
     qtbot.waitUntil(lambda: bulk._count.text() == "No caption would change.")
     bulk.undo_button.click()
     assert contents(folder) == before
+    assert bulk._status.text() == ""  # Nothing is changed any more.
 
 
 def test_bulk_edit_shows_what_is_wrong_with_a_pattern(
@@ -720,6 +723,32 @@ def test_every_operation_has_its_form(qtbot: QtBot, bulk: BulkEdit, opened: Proj
     for made, form in zip(bulk.buttons, bulk.forms, strict=True):
         made.click()
         assert bulk.form is form
+
+
+def test_long_captions_do_not_squeeze_the_fields(
+    qtbot: QtBot, bulk: BulkEdit, opened: Project, clipped: Callable[..., list[str]]
+) -> None:
+    long = ", ".join(f"tag number {number}" for number in range(60))
+    opened.edit_captions("Fill", {one.path: long for one in opened.scan.records})
+    qtbot.waitUntil(lambda: not opened.is_writing)
+    bulk.resize(bulk.minimumSize())
+    bulk.choose(next(form for form in bulk.forms if isinstance(form, SortForm)))
+    bulk.form.by.setCurrentIndex(bulk.form.by.findData("alphabet"))
+    qtbot.waitUntil(lambda: bulk._examples[-1].isVisible())
+    QApplication.processEvents()
+    direct = Qt.FindChildOption.FindDirectChildrenOnly
+    fields = [child for child in bulk.form.findChildren(QWidget, options=direct) if child.isVisible()]
+    fields.sort(key=lambda field: field.y())
+    assert all(above.geometry().bottom() < below.y() for above, below in pairwise(fields))
+    assert fields[-1].geometry().bottom() < bulk.form.height()
+    assert clipped(bulk) == []
+
+
+def test_what_would_change_has_its_place_before_it_is_known(qtbot: QtBot, bulk: BulkEdit) -> None:
+    assert bulk._hint.isVisible() and not bulk._count.isVisible()
+    bulk.add_form.tags.setText("masterpiece")
+    qtbot.waitUntil(lambda: bulk._count.text().startswith("Captions that change"))
+    assert bulk._count.isVisible() and not bulk._hint.isVisible()
 
 
 def test_rename_everywhere_opens_ready(qtbot: QtBot, bulk: BulkEdit, opened: Project, folder: Path) -> None:
@@ -819,6 +848,10 @@ def test_no_text_is_cut(
         bulk.choose(form)
         QApplication.processEvents()
         assert clipped(bulk) == []
+        for made in bulk.buttons:  # The chosen one is bold.
+            bold = QFont(made.font())
+            bold.setWeight(QFont.Weight.DemiBold)
+            assert QFontMetrics(bold).horizontalAdvance(made.text()) + 2 * NAV_PADDING_PX <= made.width()
     editor.set_selection(opened.scan.records[:3])
     QApplication.processEvents()
     assert clipped(editor) == []

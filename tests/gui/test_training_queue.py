@@ -11,6 +11,9 @@ from pytestqt.qtbot import QtBot
 from app.project import Project
 from app.queue import Queue
 from app.settings import Settings
+from app.widgets.queue_list import facts
+from core import queue as queue_store
+from core.config import TrainConfig
 from core.errors import UserError
 from core.events import Failed, StepDone
 from core.jobs import TrainJob
@@ -55,6 +58,14 @@ def test_runs_are_added_under_names_of_their_own_and_kept(stage: Stage) -> None:
     again = Queue()
     again.load()
     assert again.entries == stage.tab.queue.entries
+
+
+def test_an_entry_says_what_it_trains(stage: Stage) -> None:
+    for epochs in (1, 12):
+        stage.project.change({"training.epochs": epochs})
+        fill(stage, f"of {epochs}")
+    told = [facts(entry) for entry in stage.tab.queue.entries]
+    assert [" · 1 epoch · " in told[0], " · 12 epochs · " in told[1]] == [True, True]
 
 
 def test_the_list_is_ordered_with_the_keyboard_and_the_mouse(stage: Stage) -> None:
@@ -310,3 +321,60 @@ def test_a_damaged_queue_is_told_and_kept_aside(qtbot: QtBot) -> None:
     assert queue.entries == []
     assert load_queue() == ([], None)
     assert queue_file().with_name("queue-damaged-1.json").read_text(encoding="utf-8") == "{"
+
+
+@pytest.fixture
+def windows() -> tuple[Queue, Queue]:
+    """The queues of two windows that were opened at the same time."""
+    first, second = Queue(), Queue()
+    for queue in (first, second):
+        queue.load()
+    return first, second
+
+
+def test_two_windows_lose_nothing_of_each_other_s(qtbot: QtBot, windows: tuple[Queue, Queue]) -> None:
+    first, second = windows
+    first.add(TrainConfig())
+    second.add(TrainConfig())
+    names = [entry.name for entry in second.entries]
+    assert len(set(names)) == 2
+    qtbot.waitUntil(lambda: first.entries == second.entries)  # Shown without being asked for.
+    first.remove(first.entries[0].key)
+    second.move(second.entries[1].key, 0)
+    first.undo()
+    assert sorted(entry.name for entry in load_queue()[0]) == sorted(names)
+
+
+def test_a_run_of_another_window_is_left_alone(windows: tuple[Queue, Queue]) -> None:
+    first, second = windows
+    key = first.add(TrainConfig()).key
+    assert first.set_state(key, "running") and first.running is not None
+    second.refresh()
+    assert [entry.state for entry in second.entries] == ["running"]
+    assert not second.set_state(key, "running") and second.running is None and second.waiting == []
+    second.remove(key)
+    second.try_again(key)
+    assert load_queue()[0] == first.entries
+    assert first.set_state(key, "failed", "no memory")
+    second.try_again(key)
+    assert [entry.state for entry in load_queue()[0]] == ["waiting"]
+    assert [found.suffix for found in queue_file().parent.glob("queue*")].count(".lock") == 1
+
+
+def test_changes_that_cannot_be_written_go_to_the_disk_with_the_next_one(
+    qtbot: QtBot, windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = windows
+    key = first.add(TrainConfig()).key
+    assert first.set_state(key, "running")
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, qtbot.waitSignal(first.problem):
+        patch.setattr(queue_store, "write_text", full)
+        assert first.set_state(key, "done")
+    assert [entry.state for entry in first.entries] == ["done"]
+    second.add(TrainConfig())
+    first.add(TrainConfig())
+    assert [entry.state for entry in load_queue()[0]] == ["done", "waiting", "waiting"]

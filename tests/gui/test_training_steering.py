@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,32 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app import run_follower
+from app import run_follower, theme
 from app.project import Project
 from app.run_record import RunRecord
 from app.run_reminder import RunReminder
 from app.settings import Settings
 from app.widgets.curve_parts import epoch_ticks
 from app.widgets.curve_plot import CurvePlot
+from app.widgets.place_dialog import PlaceDialog
 from app.widgets.report_dialog import ReportDialog
-from core.events import Adapted, BestEpoch, Event, Failed, Finished, JobStarted, StateSaved, StepDone, to_line
+from app.widgets.run_card import Action, RunCard
+from core.config.labels import value_of
+from core.events import (
+    Adapted,
+    BestEpoch,
+    Event,
+    Failed,
+    Finished,
+    JobStarted,
+    LoraSaved,
+    StateSaved,
+    StepDone,
+    to_line,
+)
 from core.jobs import TrainJob
 from core.locks import only_run
 from core.run_folder import RunFolder, state_path
@@ -213,6 +229,74 @@ def test_a_failure_has_the_buttons_that_mend_it(stage: Stage) -> None:
     assert "4 → 1" in told[0]
 
 
+@pytest.mark.parametrize(
+    ("failure", "button", "key"),
+    [
+        ("model_missing", "Choose a base model", "model.base"),
+        ("pictures_missing", "Choose the pictures", "dataset.folder"),
+    ],
+)
+def test_a_run_goes_on_with_what_it_needs_elsewhere(
+    stage: Stage, tmp_path: Path, failure: str, button: str, key: str
+) -> None:
+    gone, place = tmp_path / "gone", tmp_path / "moved here"
+    place.mkdir()
+    stage.project.change({"model.base": gone})
+    failed = Failed(message="It is missing.", remedy="Look.", detail="t", known=True, failure=failure)
+    stage.tab.open_run(stage.keep([*story(stage, 10), failed], state=True, values={key: gone}))
+    stage.tab.view.outcome.action(button).click()
+    dialog = stage.tab.findChild(PlaceDialog)
+    assert dialog is not None
+    assert not dialog.buttons["go"].isEnabled()  # it is not where it was
+    dialog.editor.edited.emit(place)
+    stage.run = ReplayRun(recorded_events(STORY, stage.folder.path))
+    stage.wait_for_end(dialog.buttons["go"].click)
+    job = last_job(stage)
+    assert job.resume
+    assert value_of(job.config, key) == place
+    assert stage.project.config.model.base == (place if key == "model.base" else gone)
+
+
+def test_what_a_run_without_a_state_needs_is_chosen_in_the_parameters(stage: Stage) -> None:
+    failed = Failed(message="It is missing.", remedy="Look.", detail="t", known=True, failure="model_missing")
+    stage.tab.open_run(stage.keep([failed]))
+    with stage.qtbot.waitSignal(stage.tab.page_requested) as asked:
+        stage.tab.view.outcome.action("Choose a base model").click()
+    assert asked.args == ["params"]
+    assert stage.tab.findChild(PlaceDialog) is None
+
+
+def test_tab_comes_to_the_buttons_of_a_card_in_its_place(qtbot: QtBot) -> None:
+    page, first, last, card = QWidget(), QPushButton("first"), QPushButton("last"), RunCard()
+    qtbot.addWidget(page)
+    column = QVBoxLayout(page)
+    for part in (first, card, last):
+        column.addWidget(part)
+    with qtbot.waitActive(page):
+        page.show()
+
+    def show(*words: str) -> None:
+        actions = [Action(word, lambda: None) for word in words]
+        card.show_message(icon="info", tone="muted", heading="h", actions=actions)
+        qtbot.waitUntil(lambda: all(made.isVisible() for made in card.actions_shown))
+
+    def texts_on_the_way(number: int) -> list[str]:
+        first.setFocus()
+        told = []
+        for _ in range(number):
+            page.focusNextChild()
+            told.append(page.focusWidget().text())
+        return told
+
+    show("a", "b")
+    assert texts_on_the_way(3) == ["a", "b", "last"]
+    show("c", "d", "e")
+    assert texts_on_the_way(4) == ["c", "d", "e", "last"]
+    card.actions_shown[1].setFocus()
+    show("f")
+    assert page.focusWidget().text() == "f"  # and not just any button
+
+
 def test_a_fix_starts_no_second_run_beside_the_first(stage: Stage) -> None:
     stage.start_and_hold(20)
     failed = Failed(message="The memory is not enough.", remedy="Less.", detail="t", known=True, failure="memory")
@@ -291,6 +375,25 @@ def test_the_curves_can_be_chosen_and_walked_through(qtbot: QtBot) -> None:
     assert plot.readout.text().startswith("Step 60 · loss")
 
 
+def test_a_file_is_called_by_its_epoch_as_soon_as_that_is_over(stage: Stage) -> None:
+    view, record = stage.tab.view, RunRecord()
+    view.show_run(record, stage.folder, "running")
+
+    def told() -> set[str]:
+        return {shown.text() for shown in view.files.findChildren(QLabel)}
+
+    for event in unfinished(story(stage, 21)):
+        record.add(event)
+        view.take(event)
+        if isinstance(event, LoraSaved):
+            view.folds.set_open("files", True)
+            assert "Step 20" in told()  # It may be one that was asked for in the middle of an epoch.
+        if isinstance(event, StepDone) and event.step == 21:
+            assert "Epoch 1" in told()
+            return
+    pytest.fail("the step after the file is missing")
+
+
 def test_epochs_near_each_other_are_numbered_without_overlap(qtbot: QtBot) -> None:
     plot = CurvePlot()
     qtbot.addWidget(plot)
@@ -300,7 +403,18 @@ def test_epochs_near_each_other_are_numbered_without_overlap(qtbot: QtBot) -> No
     assert [words for _, words in wide] == ["Epoch 1", "Epoch 2"]
     near = epoch_ticks(starts, 3.0, metrics)
     assert [place for place, _ in near] == [99.5, 103.5, 199.5]  # each has its line
-    assert [words for _, words in near] == ["1", "", "3"]
+    assert [words for _, words in near] == ["Epoch 1", "", "3"]
+    crowded = epoch_ticks({1: 1, 2: 20, 3: 39, 4: 58}, 1.0, metrics)
+    assert [words for _, words in crowded] == ["1", "2", "3"]  # the word would take the place of a number
+
+
+def test_the_legend_has_the_colours_of_the_curves(qtbot: QtBot, qapp: QApplication) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    for mode in ("dark", "light"):
+        theme.apply(qapp, mode)
+        drawn = [item.opts["pen"].color().name() for item in (plot._raw, plot._line)]
+        assert re.findall("color:(#[0-9a-f]+)", plot.legend.text()) == drawn
 
 
 def test_an_old_recording_without_norms_leaves_those_curves_empty(qtbot: QtBot) -> None:

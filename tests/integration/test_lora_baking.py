@@ -169,6 +169,18 @@ def test_every_weight_of_a_file_is_the_sum(tmp_path: Path, sd1_file: Path, kind:
     assert num_changed == len(shapes)
 
 
+@pytest.mark.parametrize(("prediction", "is_told"), [("v", True), ("epsilon", False)])
+def test_a_lora_for_another_prediction_than_the_base_is_told(
+    tmp_path: Path, sd1: Path, prediction: str, is_told: bool
+) -> None:
+    tensors = random_lora(few(shapes_of(sd1)), rank=2, alpha=1.0)
+    lora = write_lora(tmp_path / "a.safetensors", tensors, **{"modelspec.prediction_type": prediction})
+    events = run(BakeTask(base=sd1, loras=(Weighted(file=lora),), output=tmp_path / "baked"))
+    told = [event.message for event in events if isinstance(event, Notice)]
+    assert any("v-prediction" in message and str(lora) in message for message in told) is is_told
+    assert isinstance(events[-1], Finished)
+
+
 def test_thirds_of_a_file_s_tensors_get_what_is_theirs(tmp_path: Path, sdxl_file: Path) -> None:
     shapes = {name: shape for name, shape in shapes_of(sdxl_file).items() if name.startswith("lora_te2_")}
     assert any("q_proj" in name for name in shapes)

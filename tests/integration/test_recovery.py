@@ -32,9 +32,10 @@ from core.families.sd1 import StableDiffusion1
 from core.jobs import TrainJob
 from core.run_folder import RunFolder, lora_path, state_files
 from core.runner import LocalRun
-from core.training import preparing, previews, saving
+from core.training import course, preparing, previews, saving
 from core.training.loop import NotANumberError, Trainer
-from core.training.state import load_state
+from core.training.recovery import next_saving
+from core.training.state import Learned, load_state
 from tests.integration.conftest import make_pictures
 
 MakeConfig = Callable[..., TrainConfig]
@@ -178,14 +179,77 @@ def test_who_does_not_want_to_adapt_is_not_adapted(make_config: MakeConfig, monk
     assert not of(Adapted, events)
 
 
-STAGES: dict[str, tuple[Any, str, int]] = {
-    "encoding pictures": (StableDiffusion1, "encode_images", 1),
-    "encoding pictures in tiles": (StableDiffusion1, "encode_images", 2),
-    "encoding captions": (preparing.Embeddings, "encode", 1),
-    "measuring": (Trainer, "validation_loss", 1),
-    "step": (Trainer, "_backward", 1),
-    "LoRA file": (saving, "save_lora", 1),
-    "state": (saving, "save_state", 1),
+def test_a_frozen_text_encoder_leaves_the_card_before_anything_gets_slower(
+    make_config: MakeConfig, no_memory: NoMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import CLIPTextModel
+
+    config = make_config(network__train_text_encoder=False, dataset__tag_dropout=0.5, training__epochs=1)
+    told = losses(run(config))
+    moves: list[Any] = []
+    real = CLIPTextModel.to
+
+    def to(model: CLIPTextModel, *where: Any, **options: Any) -> Any:
+        moves.append(where)
+        return real(model, *where, **options)
+
+    def on_a_card(learned: Learned, batch_size: int, *, frozen_text_encoder_on_card: bool) -> Learned | None:
+        assert not frozen_text_encoder_on_card  # It is where the savings go, here.
+        return next_saving(learned, batch_size, frozen_text_encoder_on_card=True)
+
+    monkeypatch.setattr(course, "next_saving", on_a_card)
+    monkeypatch.setattr(CLIPTextModel, "to", to)
+    no_memory(Trainer, "_backward", when=lambda *_: not moves.clear())  # What was before is of no interest.
+    events = run(elsewhere(config, "small card"))
+    finished(events)
+    (adapted,) = of(Adapted, events)
+    assert "text encoder in main memory" in adapted.message
+    assert adapted.changes == ()
+    assert moves[0] == ("cpu",)
+    assert losses(events) == told
+
+
+def test_pictures_that_are_too_large_for_the_card_are_encoded_in_tiles(
+    make_config: MakeConfig, no_memory: NoMemory
+) -> None:
+    failures = no_memory(
+        StableDiffusion1, "encode_images", times=99, when=lambda _, parts, *__: not parts.vae.use_tiling
+    )
+    events = run(make_config(training__epochs=1))
+    finished(events)
+    assert failures == [1]
+    assert "encoded in tiles" in notices(events)
+
+
+def test_pictures_that_are_too_large_even_in_tiles_are_encoded_by_the_processor(
+    make_config: MakeConfig, no_memory: NoMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate import Accelerator
+
+    # Another name of the same device stands for a card.
+    card, processor = torch.device("cpu", 0), torch.device("cpu")
+    used: list[tuple[torch.device, bool]] = []
+    real = preparing.to_vae
+
+    def to_vae(parts: Any, family: Any, config: Any, device: torch.device, *, tiled: bool) -> bool:
+        used.append((device, tiled))
+        return real(parts, family, config, device, tiled=tiled)
+
+    monkeypatch.setattr(Accelerator, "device", card)
+    monkeypatch.setattr(preparing, "to_vae", to_vae)
+    no_memory(StableDiffusion1, "encode_images", times=99, when=lambda *_: used[-1][0] == card)
+    events = run(make_config(training__epochs=1))
+    finished(events)
+    assert used == [(card, False), (card, True), (processor, False)]
+    assert "the processor does it, which takes longer" in notices(events)
+
+
+STAGES: dict[str, tuple[Any, str]] = {
+    "encoding captions": (preparing.Embeddings, "encode"),
+    "measuring": (Trainer, "validation_loss"),
+    "step": (Trainer, "_backward"),
+    "LoRA file": (saving, "save_lora"),
+    "state": (saving, "save_state"),
 }
 
 
@@ -199,16 +263,14 @@ def test_memory_that_runs_out_in_a_stage_ends_in_a_finished_lora(
         training__epochs=1,
         output__state_every_n_steps=1,
     )
-    owner, name, times = STAGES[stage]
-    failures = no_memory(owner, name, times=times)
+    owner, name = STAGES[stage]
+    failures = no_memory(owner, name)
     events = run(config)
     assert finished(events).output == lora_path(config)
-    assert failures == [times]
+    assert failures == [1]
     assert len(of(StepDone, events)) == 3
     told = notices(events) + "".join(event.message for event in of(Adapted, events))
     expected = {
-        "encoding pictures": "encoded in tiles",
-        "encoding pictures in tiles": "the processor does it, which takes longer",
         "encoding captions": "encode captions on this device",
         "measuring": "could not be measured in step 0",
         "step": "gradient checkpointing",
@@ -252,6 +314,17 @@ def test_memory_that_runs_out_in_an_update_goes_back_to_the_last_state(
     recorded = RunFolder.of(config).recorded()
     assert [event.step for event in of(StepDone, recorded)] == list(range(1, 9))
     assert losses(recorded) == pytest.approx(told, rel=1e-3)
+
+
+def test_a_preview_that_needs_too_much_memory_is_drawn_in_tiles_from_then_on(
+    make_config: MakeConfig, no_memory: NoMemory
+) -> None:
+    config = make_config(sampling__prompts=("miru",), training__epochs=1)
+    failures = no_memory(previews, "draw", times=99, when=lambda pipeline, *_: not pipeline.vae.use_tiling)
+    events = run(config)
+    finished(events)
+    assert failures == [1]
+    assert [event.step for event in of(SampleReady, events)] == [0, 4]
 
 
 def test_a_preview_that_needs_too_much_memory_is_tried_in_tiles_and_then_left_out(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from core.checkpoints.convert import _new_folder, convert
 from core.checkpoints.writing import Entry, tensor_writer, write_streamed
+from core.control import Control
+from core.errors import UserError
+from core.jobs import ConvertJob
 from core.safetensors_header import read_header
 
 
@@ -105,3 +110,17 @@ def test_a_file_that_is_not_whole_does_not_appear(tmp_path: Path) -> None:
         writer.write("a", torch.zeros(1))
 
     assert not list(tmp_path.iterdir())
+
+
+def test_half_a_model_goes_with_the_next_conversion_when_its_process_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ConvertJob(source=tmp_path / "none.ckpt", target=tmp_path / "new")
+    with _new_folder(tmp_path / "model") as half:
+        (half / "unet").mkdir()
+        for is_alive in (True, False):
+            monkeypatch.setattr(psutil, "pid_exists", lambda _pid, is_alive=is_alive: is_alive)
+            with pytest.raises(UserError, match="missing"):
+                list(convert(job, Control()))
+            assert half.exists() is is_alive
+        half.mkdir()

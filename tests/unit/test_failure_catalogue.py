@@ -6,18 +6,21 @@ import errno
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core import runner
+from core import jobs, runner
 from core.config import TrainConfig, field_specs, with_values
+from core.control import Control
 from core.errors import crash_failure
-from core.events import Failed
+from core.events import Event, Failed
 from core.failures import FAILURES, fixes_of, key_of_exit
 from core.failures.ending import _BY_SIGNAL, _BY_WINDOWS_STATUS
-from core.jobs import CheckJob, failure
+from core.jobs import CheckJob, ConvertJob, Job, PrepareJob, ToolJob, TrainJob, failure
 from core.text import catalogue
+from core.tools.tasks import InspectTask
 from tests.failing import assert_known, failed_by
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -209,6 +212,56 @@ def test_an_unknown_end_is_admitted_with_its_code() -> None:
     assert "0xC0000005" in crash_failure(-1073741819, "").message
 
 
+# What failed
+
+
+def failed_with(job: Job, error: Exception, monkeypatch: pytest.MonkeyPatch) -> Failed:
+    """How a job ends that meets an error."""
+
+    def fail(_job: Job, _control: Control) -> Iterator[Event]:
+        raise error
+        yield
+
+    monkeypatch.setattr(jobs, "run_job", fail)
+    (failed,) = jobs.run_to_end(job, Control())
+    assert isinstance(failed, Failed)
+    return failed
+
+
+def test_only_a_training_is_to_be_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out" / "a.safetensors"))
+    assert "continue the run" in failed_with(TrainJob(config=TrainConfig()), full, monkeypatch).remedy
+    tool = ToolJob(task=InspectTask(file=tmp_path / "a.safetensors"))
+    convert = ConvertJob(source=tmp_path / "a.ckpt", target=tmp_path / "b")
+    for job in (tool, convert, PrepareJob(folder=tmp_path, target=tmp_path / "new")):
+        failed = failed_with(job, full, monkeypatch)
+        assert failed.failure == "disk_full"
+        assert "try again" in failed.remedy and "run" not in failed.remedy.split()
+
+
+def test_no_remedy_of_other_work_speaks_of_a_training() -> None:
+    words = re.compile(r"the run\b|last state|batch size|checkpointing|resolution", re.IGNORECASE)
+    assert not [key for key, entry in FAILURES.items() if words.search(entry.remedy)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="starts a shell")
+@pytest.mark.parametrize("code", [3, 137, 139])
+def test_a_child_that_died_says_what_to_do_with_its_work(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "worker_command", lambda: ["/bin/sh", "-c", f"exit {code}"])
+    train = TrainJob(config=with_values(TrainConfig(), {"output.folder": tmp_path}))
+    for job, is_training in ((train, True), (CheckJob(folder=tmp_path), False)):
+        *_, failed = runner.ChildRun(job).events()
+        assert isinstance(failed, Failed)
+        assert ("ontinue the run" in failed.remedy) is is_training
+
+
+def test_a_job_ended_by_force_is_begun_again_unless_it_is_a_training(tmp_path: Path) -> None:
+    for job, said in ((TrainJob(config=TrainConfig()), "last state"), (CheckJob(folder=tmp_path), "Start it again")):
+        assert said in jobs.stopped_at_once(job).remedy
+
+
 # The catalogue as a whole
 
 
@@ -230,7 +283,8 @@ def test_every_entry_can_come_up_and_every_key_has_an_entry() -> None:
 def test_every_sentence_of_the_catalogue_has_its_chinese() -> None:
     chinese = catalogue("zh_CN")
     for entry in FAILURES.values():
-        for text in (entry.title, entry.message, entry.why, entry.remedy, *(fix.title for fix in entry.fixes)):
+        remedies = (entry.remedy, entry.remedy_in_training)
+        for text in (entry.title, entry.message, entry.why, *remedies, *(fix.title for fix in entry.fixes)):
             assert not text or text in chinese, (entry.key, text)
         assert entry.title
         assert entry.why

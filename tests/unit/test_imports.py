@@ -142,7 +142,18 @@ OTHERS: dict[str, object] = {
     "prodigy_d0": 1e-6,
     "prodigy_d_coef": 2,
 }
-IN_NETWORK_ARGS = ("conv_dim=4", "conv_alpha=1", "algo=locon", "dropout=0.1", "factor=8", "unit=4", "train_norm=True")
+IN_NETWORK_ARGS = (
+    "conv_dim=4",
+    "conv_alpha=1",
+    "algo=locon",
+    "dropout=0.1",
+    "factor=8",
+    "unit=4",
+    "train_norm=True",
+    "down_lr_weight=sine",
+)
+IN_KOHYA_SS: dict[str, object] = {"LoRA_type": "LyCORIS/LoHa", "epoch": 8, "conv_alphas": "4"}
+"""What the form of kohya_ss calls otherwise than the scripts do; there, empty texts and 0 stand for nothing."""
 ALL_KEYS = {**BEGINNER_PAGE, **ADDED_SILENTLY, **OTHERS}
 
 
@@ -225,6 +236,32 @@ def test_options_of_the_network_are_mapped_or_ignored_with_a_reason(tmp_path: Pa
     source = f"network_args: {argument.partition('=')[0]}"
     assert source in sources_of(imported)
     assert not [item for item in imported.ignored if "does not know" in item.reason]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("LoRA_type", "network.kind"), ("epoch", "training.epochs"), ("conv_alphas", "")]
+)
+def test_options_that_only_kohya_ss_calls_so_are_mapped_or_ignored_with_a_reason(
+    tmp_path: Path, name: str, key: str
+) -> None:
+    values = {"LoRA_type": "Standard", "max_resolution": "512,512", "network_dim": 8, name: IN_KOHYA_SS[name]}
+    imported = read(tmp_path, json.dumps(values), "settings.json")
+    assert imported.source == "kohya_ss"
+    assert [item.key for item in imported.mapped if item.source_key == name] == [key] * bool(key)
+    assert key or reason_of(imported, name).endswith(".")
+    assert not [item for item in imported.ignored if "does not know" in item.reason]
+
+
+def test_what_is_empty_in_kohya_ss_is_not_set(tmp_path: Path) -> None:
+    values = {"LoRA_type": "Standard", "max_resolution": "512,512", "network_dim": 8, "max_train_epochs": ""}
+    assert "training.epochs" not in read(tmp_path, json.dumps({**values, "epoch": 0}), "a.json").config_changes
+    assert read(tmp_path, json.dumps({**values, "epoch": 8}), "b.json").config_changes["training.epochs"] == 8
+
+
+def test_an_argument_of_the_optimizer_is_split_at_its_first_equals_sign(tmp_path: Path) -> None:
+    imported = read(tmp_path, toml_of({"network_dim": 8, "optimizer_args": ["weight_decay=0.02", "odd=a=b"]}))
+    assert imported.config_changes["optimizer.weight_decay"] == 0.02
+    assert "optimizer_args: odd" in sources_of(imported)
 
 
 def test_an_unknown_option_is_named(tmp_path: Path) -> None:

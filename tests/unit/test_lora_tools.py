@@ -229,6 +229,35 @@ def test_a_merge_keeps_the_metadata_that_all_files_agree_on(tmp_path: Path) -> N
     assert metadata["modelspec.merged_from"] == "a, b"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_told"),
+    [
+        ({"ss_v_parameterization": "True"}, {"modelspec.prediction_type": "epsilon"}, True),
+        ({"modelspec.prediction_type": "epsilon"}, {"ss_base_model_version": "sd_v2_v"}, True),
+        ({"modelspec.prediction_type": "v"}, {"ss_v_parameterization": "True"}, False),
+        ({"modelspec.prediction_type": "v"}, {}, False),
+        # Trainers know what they did; the model spec is also filled in by programs that did not look.
+        (
+            {"ss_v_parameterization": "True", "modelspec.prediction_type": "epsilon"},
+            {"ss_v_parameterization": "True"},
+            False,
+        ),
+    ],
+)
+def test_loras_for_different_predictions_are_merged_with_a_warning(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str], is_told: bool
+) -> None:
+    files = [
+        write_lora(tmp_path / f"{name}.safetensors", random_lora(SHAPES), **words)
+        for name, words in (("a", first), ("b", second))
+    ]
+    events = run(MergeTask(loras=weighted((files[0], 1.0), (files[1], 1.0)), output=tmp_path / "sum"))
+    told = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
+    assert bool(told) is is_told
+    assert all("v-prediction" in message and str(tmp_path / "a.safetensors") in message for message in told)
+    assert isinstance(events[-1], Finished) and events[-1].output is not None
+
+
 def test_loras_of_different_families_are_not_merged(tmp_path: Path) -> None:
     first = write_lora(tmp_path / "a.safetensors", random_lora(SHAPES))
     second = write_lora(tmp_path / "b.safetensors", random_lora(SDXL))

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from core import locks
 from core.config import TrainConfig, with_values
-from core.queue import QueueEntry, load_queue, queue_file, save_queue
+from core.errors import UserError
+from core.queue import QueueEntry, change_queue, claim, give_up, load_queue, queue_file, queue_held, save_queue
 
 
 def entry(name: str, **values: object) -> QueueEntry:
@@ -122,3 +125,54 @@ def test_a_failed_write_leaves_the_file_of_before(path: Path, monkeypatch: pytes
         save_queue([entry("a"), entry("b")], path)
     assert [found.name for found in load_queue(path)[0]] == ["a"]
     assert [found.name for found in path.parent.iterdir()] == ["queue.json"]
+
+
+# Several windows
+
+
+def test_what_several_windows_add_at_once_is_all_there(path: Path) -> None:
+    def add(name: str) -> None:
+        change_queue(lambda entries: [*entries, entry(name)], path=path)
+
+    wanted = [str(number) for number in range(16)]
+    with ThreadPoolExecutor(4) as windows:
+        list(windows.map(add, wanted))
+    assert sorted(found.name for found in load_queue(path)[0]) == sorted(wanted)
+
+
+def test_a_window_that_holds_the_queue_too_long_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_ATTEMPTS", 2)
+    save_queue([entry("a")], path)
+    with queue_held(path), pytest.raises(UserError, match="Another window"):
+        change_queue(lambda _entries: [], path=path)
+    assert [found.name for found in load_queue(path)[0]] == ["a"]
+
+
+def test_what_a_window_knows_stands_in_for_a_file_that_is_gone_or_behind(path: Path) -> None:
+    a, b, c = entry("a"), entry("b"), entry("c")
+    assert change_queue(lambda entries: [*entries, b], known=[a], path=path)[0] == [a, b]
+    save_queue([b], path)
+    assert change_queue(lambda entries: [*entries, c], known=[a], path=path, is_newer=True)[0] == [a, b, c]
+    path.write_bytes(b"{")
+    entries, damage = change_queue(lambda entries: [*entries, c], known=[a], path=path)
+    assert entries == [a, c] and damage is not None
+
+
+def test_an_entry_is_run_by_one_window_until_it_lets_go_or_dies(path: Path) -> None:
+    running = entry("a", state="running")
+    save_queue([running], path)
+    lock = claim(running.key, path)
+    assert lock is not None and claim(running.key, path) is None
+    assert load_queue(path)[0] == [running]
+    lock.close()  # As the system does when a process dies.
+    assert [found.state for found in load_queue(path)[0]] == ["paused"]
+    again = claim(running.key, path)
+    assert again is not None
+    give_up(again)
+    assert [found.name for found in path.parent.iterdir()] == ["queue.json"]
+
+
+def test_a_key_that_is_no_name_of_a_file_is_damage(path: Path) -> None:
+    save_queue([entry("a", state="running", key="../a"), entry("b")], path)
+    entries, damage = load_queue(path)
+    assert [found.name for found in entries] == ["b"] and damage is not None

@@ -425,6 +425,25 @@ def test_previews_at_other_times_are_the_users(monkeypatch: pytest.MonkeyPatch) 
     assert told["sampling.prompts"].sentence == "Preview every: 5 epochs, set by you."
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sampling.every_n_epochs": 1}, "2 previews after each epoch."),
+        ({"sampling.every_n_epochs": 4}, "2 previews after every 4 epochs."),
+        ({"sampling.every_n_epochs": 0, "sampling.every_n_steps": 76}, "2 previews after every 76 steps."),
+        ({"sampling.every_n_epochs": 0, "sampling.at_start": True}, "2 previews at the start and at the end."),
+        ({"sampling.every_n_epochs": 0, "sampling.at_start": False}, "2 previews at the end."),
+    ],
+)
+def test_when_previews_are_drawn_is_told(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], sentence: str
+) -> None:
+    config = chosen(monkeypatch, scan_of([GIRL] * 30))
+    config = with_values(config, {"sampling.prompts": ("miru", "1girl"), **changes})
+    told = {choice.keys[0]: choice.sentence for choice in reasons(config, config, SD15, Facts(), None)}
+    assert told["sampling.prompts"] == sentence
+
+
 def test_the_facts_of_a_data_set_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = scan_of([GIRL] * 3)
     first = facts_of(scan)

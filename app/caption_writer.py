@@ -126,7 +126,8 @@ class CaptionWriter(QObject):
 
             def ready(intended: Intended) -> None:
                 nonlocal records
-                early = Done.of(records, Written(changes=intended.changes, foreign=intended.foreign))
+                soon = Written(changes=intended.changes, foreign=intended.foreign)
+                early = Done.of(records, soon, is_on_disk=False)
                 records = [now for _, now in early.records]
                 show(early)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,8 +67,14 @@ class Done:
     num_bytes: int
 
     @classmethod
-    def of(cls, records: Sequence[ImageRecord], written: Written) -> Done:
-        """Look which of some pictures have other captions now. Two pictures may share one."""
+    def of(cls, records: Sequence[ImageRecord], written: Written, *, is_on_disk: bool = True) -> Done:
+        """Look which of some pictures have other captions now. Two pictures may share one.
+
+        Args:
+            records: What is known of the pictures.
+            written: What became of their captions, or will.
+            is_on_disk: The files hold it by now, so that their times can be asked for.
+        """
         after = {change.path: change.after for change in written.changes}
         unsure = {*written.foreign, *written.failed}
         changed = []
@@ -75,22 +82,27 @@ class Done:
             if record.caption_path in unsure:
                 changed.append((record, read_again(record)))
             elif record.caption_path in after:
-                changed.append((record, _with_caption(record, after[record.caption_path])))
+                now = _with_caption(record, after[record.caption_path])
+                changed.append((record, _with_stamp(now) if is_on_disk else now))
         return cls(written, tuple(changed), bytes_of_changes(written.changes))
 
 
 def _with_caption(record: ImageRecord, data: bytes | None) -> ImageRecord:
+    if data and not record.caption_problem and data == (record.caption or "").encode():
+        return record  # Told before that it would be so.
     caption, problem = (None, "") if data is None else decode_caption(data, record.caption_path.name)
+    return dataclasses.replace(record, caption=caption, caption_problem=problem)
+
+
+def _with_stamp(record: ImageRecord) -> ImageRecord:
     changed_at, num_bytes = _stamp(record.caption_path)
-    return dataclasses.replace(
-        record, caption=caption, caption_problem=problem, caption_changed_at=changed_at, caption_bytes=num_bytes
-    )
+    return dataclasses.replace(record, caption_changed_at=changed_at, caption_bytes=num_bytes)
 
 
 def _stamp(path: Path) -> tuple[float, int]:
     """When a caption was written last, and its bytes; zeros when there is none."""
     try:
-        status = path.stat()
+        status = os.stat(str(path))  # noqa: PTH116 - as text, because there may be thousands
     except OSError:
         return 0.0, 0
     return status.st_mtime, status.st_size

@@ -49,7 +49,7 @@ def place_and_mode(path: Path) -> tuple[Path, int | None]:
     return path, None if sys.platform == "win32" else stat.S_IMODE(status.st_mode)
 
 
-def put_in_place(temporary: Path | str, path: Path) -> None:
+def put_in_place(temporary: Path | str, path: Path | str) -> None:
     """Rename over the target. On Windows a virus scanner or a reader may hold it for a moment: it is tried again."""
     for attempt in range(_REPLACE_ATTEMPTS):
         try:

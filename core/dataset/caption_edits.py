@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 from core.dataset.caption_ending import refuse_pictures
 from core.dataset.caption_journal import (
@@ -22,7 +24,7 @@ from core.dataset.caption_journal import (
     read_journal,
     unfinished,
 )
-from core.dataset.captions import CaptionChange, bytes_of, decode_caption
+from core.dataset.captions import CaptionChange, bytes_of, decode_caption, read_whole
 from core.dataset.records import ImageRecord
 from core.files import place_and_mode, put_in_place, write_bytes
 
@@ -32,6 +34,13 @@ _FOR_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.
 
 _BLOCK_BYTES = 512
 _FEW = 20
+_NUM_RELEASING = 8
+_RELEASED_AT_ONCE = 8
+_MAY_BE_OPEN = sys.platform != "win32"
+"""Whether a file can be replaced while it is open."""
+
+_IS_A_LINK = frozenset({errno.ELOOP, errno.EMLINK})
+"""What systems say of a link that must not be followed."""
 
 Progress = Callable[[int], None]
 _NUMBERS = count()
@@ -127,7 +136,7 @@ def carry_out(
     with journal or nullcontext() as followed:
         if ready is not None:
             ready(intended)
-        written = _written(intended, _put_durably if followed is None else _put, progress, is_stopped)
+        written = _written(intended, progress, is_stopped, durably=followed is None)
         result = Written(
             changes=written.changes,
             foreign=intended.foreign + written.foreign,
@@ -144,7 +153,7 @@ def carry_out(
 
 def make_changes(changes: Iterable[CaptionChange]) -> Written:
     """Make some of the changes of a journal that is open; `close_journal` follows after the last ones."""
-    return _written(Intended(changes=tuple(changes)), _put, None, None)
+    return _written(Intended(changes=tuple(changes)))
 
 
 def close_journal(journal: OpenJournal, written: Written) -> None:
@@ -248,7 +257,7 @@ def finish_journals(folder: Path) -> Iterator[Journal]:
                     journal.path.rename(journal.path.with_suffix(".damaged"))
                 continue
             intended = intend_turn(changes, back=journal.is_back, was_cut_off=True)
-            written = _written(intended, _put, None, None)
+            written = _written(intended)
             reason = intended.error or written.error
             if reason is not None:
                 trouble = trouble or reason
@@ -322,61 +331,151 @@ def _intended(steps: list[_Step]) -> Intended:
 
 def _written(
     intended: Intended,
-    put: Callable[[Path, bytes | None], None],
-    progress: Progress | None,
-    is_stopped: Callable[[], bool] | None,
+    progress: Progress | None = None,
+    is_stopped: Callable[[], bool] | None = None,
+    *,
+    durably: bool = False,
 ) -> Written:
     """Make the changes one after the other. One file that fails is left out; what would fail for all ends it.
 
-    More threads do not help: the system takes its time for each new name in a folder, one name after the other.
+    More threads do not help with the names: the system changes those of a folder one after the other.
     """
     changes: list[CaptionChange] = []
     foreign: list[Path] = []
     failed: list[Path] = []
     error: OSError | None = None
     stopped = False
-    for number, change in enumerate(intended.changes, start=1):
-        try:
-            if bytes_of(change.path) != change.before:
-                foreign.append(change.path)
-            else:
-                put(change.path, change.after)
-                changes.append(change)
-        except OSError as reason:
-            failed.append(change.path)
-            error = error or reason
-            if reason.errno in _FOR_ALL:
-                failed += [rest.path for rest in intended.changes[number:]]
-                break
-        if number % _TOLD_EVERY == 0:
-            if progress is not None:
-                progress(number)
-            if is_stopped is not None and is_stopped():
-                stopped = number < len(intended.changes)
-                break
+    with _Releasing() as releasing:
+        for number, change in enumerate(intended.changes, start=1):
+            try:
+                if _make_durably(change) if durably else _make(change, releasing):
+                    changes.append(change)
+                else:
+                    foreign.append(change.path)
+            except OSError as reason:
+                failed.append(change.path)
+                error = error or reason
+                if reason.errno in _FOR_ALL:
+                    failed += [rest.path for rest in intended.changes[number:]]
+                    break
+            if number % _TOLD_EVERY == 0:
+                if progress is not None:
+                    progress(number)
+                if is_stopped is not None and is_stopped():
+                    stopped = number < len(intended.changes)
+                    break
     return Written(
         changes=tuple(changes), foreign=tuple(foreign), failed=tuple(failed), error=error, is_stopped=stopped
     )
 
 
-def _put_durably(path: Path, data: bytes | None) -> None:
-    if data is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_bytes(path, data)
+class _Releasing:
+    """Closes files that something else has taken the place of, beside the writing.
 
-
-def _put(path: Path, data: bytes | None) -> None:
-    """As `core.files.write_bytes`, but without waiting for the disk after every file: the journal is there already.
-
-    Waiting would take minutes for thousands of captions on some disks. A killed process leaves each file old or new.
+    Closing the last handle of such a file gives its room back, and a disk that is told of free room at once may take
+    longer for that than for all the rest. Several files at a time share that wait.
     """
-    if data is None:
-        path.unlink(missing_ok=True)
-        return
-    place, mode = place_and_mode(path)
-    # Names as text: making a `Path` takes as long as writing the file. Always new names: large folders find room for
-    # a name that they had before only after a long search.
+
+    def __init__(self) -> None:
+        self._handles: list[int] = []
+        # Few, because systems bound the number of open files, some to 256.
+        self._waiting: Queue[list[int]] = Queue(_NUM_RELEASING)
+        self._threads: list[Thread] = []
+
+    def __enter__(self) -> _Releasing:
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        _close(self._handles)
+        for _ in self._threads:
+            self._waiting.put([])
+        for thread in self._threads:
+            thread.join()
+
+    def close(self, handle: int) -> None:
+        """Close a file soon, at the latest when this ends."""
+        self._handles.append(handle)
+        if len(self._handles) == _RELEASED_AT_ONCE:
+            if len(self._threads) < _NUM_RELEASING:
+                self._threads.append(Thread(target=self._run, name="releasing", daemon=True))
+                self._threads[-1].start()
+            self._waiting.put(self._handles)
+            self._handles = []
+
+    def _run(self) -> None:
+        while handles := self._waiting.get():
+            _close(handles)
+
+
+def _close(handles: Iterable[int]) -> None:
+    for handle in handles:
+        with suppress(OSError):  # It was only read, and that has gone well.
+            os.close(handle)
+
+
+def _make_durably(change: CaptionChange) -> bool:
+    """As `_make`, and wait for the disk: there is no journal."""
+    if bytes_of(change.path) != change.before:
+        return False
+    if change.after is None:
+        change.path.unlink(missing_ok=True)
+    else:
+        write_bytes(change.path, change.after)
+    return True
+
+
+def _make(change: CaptionChange, releasing: _Releasing) -> bool:
+    """Make a change if the file still holds what it did when that was intended; returns whether it does.
+
+    As `core.files.write_bytes`, but without waiting for the disk after every file: the journal is there already, and
+    waiting would take minutes for thousands of captions on some disks. A killed process leaves each file old or new.
+    """
+    name = str(change.path)  # Making a `Path` takes as long as writing the file.
+    if _MAY_BE_OPEN:
+        try:
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            if change.before is None and change.after is not None:
+                _put(name, change.after, None)
+            return change.before is None
+        except OSError as error:
+            if error.errno not in _IS_A_LINK:
+                raise
+        else:
+            return _replace_open(handle, name, change, releasing)
+    if bytes_of(change.path) != change.before:
+        return False
+    if change.after is None:
+        change.path.unlink(missing_ok=True)
+    else:
+        place, mode = place_and_mode(change.path)
+        _put(str(place), change.after, mode)
+    return True
+
+
+def _replace_open(handle: int, name: str, change: CaptionChange, releasing: _Releasing) -> bool:
+    """As `_make`, for a file that is open for reading, and is closed here or soon."""
+    held: int | None = handle
+    try:
+        status = os.fstat(handle)
+        if change.before is None or read_whole(handle, status.st_size) != change.before:
+            return False
+        if not os.major(status.st_dev):  # No disk of this machine: network drives rename what is open to hide it.
+            held = None
+            os.close(handle)
+        if change.after is None:
+            change.path.unlink(missing_ok=True)
+        else:
+            _put(name, change.after, stat.S_IMODE(status.st_mode))
+        return True
+    finally:
+        if held is not None:
+            releasing.close(held)
+
+
+def _put(place: str, data: bytes, mode: int | None) -> None:
+    """Let a new file take the place of one, or of none, with its rights; None for the usual ones."""
+    # Always new names: large folders find room for a name that they had before only after a long search.
     temporary = os.path.join(os.path.dirname(place), f".kiln-{os.getpid()}-{next(_NUMBERS)}.tmp")  # noqa: PTH118, PTH120
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

@@ -129,16 +129,7 @@ def begin_journal(name: str, folder: Path, changes: Sequence[CaptionChange]) -> 
         try:
             head = {"kiln": "caption-journal", "version": _VERSION, "name": name, "folder": str(_place(folder))}
             lines = [_line({**head, "files": len(changes)})]
-            lines += [
-                _line(
-                    {
-                        "caption": str(change.path.absolute()),
-                        "before": _text(change.before),
-                        "after": _text(change.after),
-                    }
-                )
-                for change in changes
-            ]
+            lines += [_entry(change) for change in changes]
             file.write(b"".join([*lines, _FORWARD, b"\n"]))
             file.flush()
             os.fsync(file.fileno())
@@ -302,8 +293,14 @@ def _line(values: dict[str, Any]) -> bytes:
     return json.dumps(values).encode("ascii") + b"\n"
 
 
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode("ascii")
+def _entry(change: CaptionChange) -> bytes:
+    # As `_line` would write it, in a fourth of the time: there may be thousands.
+    caption = json.dumps(str(change.path.absolute())).encode("ascii")
+    return b'{"caption": %b, "before": %b, "after": %b}\n' % (caption, _text(change.before), _text(change.after))
+
+
+def _text(data: bytes | None) -> bytes:
+    return b"null" if data is None else b'"%b"' % base64.b64encode(data)
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -120,10 +120,22 @@ class CaptionChange:
 def bytes_of(path: Path) -> bytes | None:
     """What a file holds, or None when there is no such file."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast for thousands of small files
-            return file.read()
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # Three times as fast as `Path.read_bytes`.
     except FileNotFoundError:
         return None
+    try:
+        return read_whole(handle, os.fstat(handle).st_size)
+    finally:
+        os.close(handle)
+
+
+def read_whole(handle: int, num_bytes: int) -> bytes:
+    """What is in an open file from here to its end, which is expected after `num_bytes`."""
+    data = os.read(handle, num_bytes + 1)
+    if len(data) != num_bytes:  # It is just being written.
+        while more := os.read(handle, _USUAL_BYTES):
+            data += more
+    return data
 
 
 def split_tags(caption: str) -> list[str]:

@@ -349,9 +349,9 @@ def test_captions_are_shown_as_soon_as_they_are_safe(
     may_go_on = threading.Event()
     real = caption_edits._put
 
-    def put(path: Path, data: bytes | None) -> None:
+    def put(place: str, data: bytes, mode: int | None) -> None:
         assert may_go_on.wait(10)
-        real(path, data)
+        real(place, data, mode)
 
     monkeypatch.setattr(caption_edits, "_put", put)
     with qtbot.waitSignal(opened.captions_changed):
@@ -388,7 +388,7 @@ def test_captions_that_did_not_come_to_the_disk_are_not_shown_any_more(
     monkeypatch.setattr("app.caption_writer.MOST_AT_ONCE", 0)
     before = captions(opened)
 
-    def put(_path: Path, _data: bytes | None) -> None:
+    def put(_place: str, _data: bytes, _mode: int | None) -> None:
         raise fails
 
     monkeypatch.setattr(caption_edits, "_put", put)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from core.dataset.caption_edits import Written, carry_out, intend_turn, write_captions
+from core.dataset import caption_edits
+from core.dataset.caption_edits import Written, carry_out, intend_turn, make_changes, write_captions
+from core.dataset.captions import CaptionChange
 from core.dataset.records import ImageRecord
 from core.dataset.scan import scan_folder
 from tests import pictures
@@ -142,3 +146,48 @@ def test_progress_counts_up(tmp_path: Path) -> None:
     heard: list[int] = []
     write_captions(records, {record.path: "b" for record in records}, heard.append, name="Edit", folder=tmp_path)
     assert heard == [250, 500]
+
+
+def num_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files as Linux tells them")
+@pytest.mark.parametrize(("device", "most"), [(8, 180), (0, 1)], ids=["disk", "network"])
+def test_replaced_captions_are_closed_a_little_later_but_at_once_on_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: int, most: int
+) -> None:
+    number = 300
+    changes = [CaptionChange(tmp_path / f"{n}.txt", b"a", b"b" if n % 2 else None) for n in range(number)]
+    for change in changes:
+        change.path.write_bytes(b"a")
+    real_put, real_close, told, held = caption_edits._put, caption_edits._close, threading.Event(), []
+    before = num_open_files()
+
+    def put(place: str, data: bytes, mode: int | None) -> None:
+        held.append(num_open_files() - before)
+        told.set()
+        real_put(place, data, mode)
+
+    def close(handles: Iterable[int]) -> None:
+        assert told.wait(10)
+        real_close(handles)
+
+    monkeypatch.setattr(os, "major", lambda _device: device)
+    monkeypatch.setattr(caption_edits, "_put", put)
+    monkeypatch.setattr(caption_edits, "_close", close)
+    written = make_changes(changes)
+    assert len(written.changes) == number and num_open_files() == before
+    # `num_open_files` opens one file itself, both times.
+    assert (max(held) >= 1 if device else max(held) == 0) and max(held) <= most
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"b"}
+
+
+def test_a_caption_that_changed_after_the_plan_was_made_is_left_alone(tmp_path: Path) -> None:
+    changes = [CaptionChange(tmp_path / f"{n}.txt", before, b"mine") for n, before in enumerate([b"a", b"a", None])]
+    (tmp_path / "0.txt").write_bytes(b"a")
+    (tmp_path / "1.txt").write_bytes(b"A")
+    (tmp_path / "2.txt").write_bytes(b"theirs")
+    written = make_changes(changes)
+    assert [path.name for path in written.foreign] == ["1.txt", "2.txt"]
+    assert [(tmp_path / f"{n}.txt").read_bytes() for n in range(3)] == [b"mine", b"A", b"theirs"]

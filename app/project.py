@@ -32,11 +32,7 @@ from core.config import TrainConfig, validated, with_values
 from core.dataset.caption_edits import Written, carry_out, intend
 from core.dataset.caption_journal import DamagedJournalError
 from core.dataset.captions import tidy
-from core.dataset.edits import (
-    UNTOUCHED,
-    Concept,
-    PictureEdits,
-)
+from core.dataset.edits import UNTOUCHED, Concept, PictureEdits, dataset_file_of, save_dataset
 from core.dataset.records import ImageRecord, Scan
 from core.errors import UserError, details, explain
 from core.files import write_text
@@ -208,11 +204,14 @@ class Project(QObject):
 
         The settings of before come back when another folder is opened.
         """
-        from core.demo import copy_demo, demo_config
+        from core.demo import copy_demo, demo_config, demo_dataset
 
         output = default_output_folder()
         try:
             pictures = copy_demo(demo_folder())
+            dataset_file = dataset_file_of(pictures)
+            if not dataset_file.exists():
+                save_dataset(dataset_file, demo_dataset(pictures, pictures.with_name("demo-others")))
             config = demo_config(pictures, output)
         except (UserError, OSError) as error:
             self.tell(error)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import TrainConfig, with_values
+from core.dataset.edits import Concept, DatasetFile
 from core.files import replacing
-from core.paths import STARTER, STARTER_DEMO, STARTER_MODEL
+from core.paths import STARTER, STARTER_DEMO, STARTER_DEMO_OTHERS, STARTER_MODEL
 from core.quick import free_name, quick_config
 
 EPOCHS = 12
@@ -46,12 +47,29 @@ def copy_demo(target: Path) -> Path:
     Returns:
         The target.
     """
+    return _copy(STARTER_DEMO, target)
+
+
+def demo_dataset(pictures: Path, others: Path) -> DatasetFile:
+    """The folders that the demo trains: her pictures, and a copy of what the starter model draws without her.
+
+    Those others are regularization pictures. Without them every character becomes her, asked for or not.
+
+    Args:
+        pictures: The folder with her pictures.
+        others: Where the copy goes. What is there stays.
+    """
+    _copy(STARTER_DEMO_OTHERS, others)
+    return DatasetFile(concepts=(Concept(folder=pictures), Concept(folder=others, is_regularization=True)))
+
+
+def _copy(source: Path, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
-    for picture in sorted(STARTER_DEMO.iterdir()):
-        copy = target / picture.name
+    for file in sorted(source.iterdir()):
+        copy = target / file.name
         if not copy.exists():
             with replacing(copy) as temporary:
-                shutil.copyfile(picture, temporary)
+                shutil.copyfile(file, temporary)
     return target
 
 
@@ -69,7 +87,7 @@ def demo_config(pictures: Path, output: Path) -> TrainConfig:
             "dataset.shuffle_tags": True,
             "sampling.prompts": facts.prompts[:3],
             "sampling.every_n_epochs": 0,
-            "sampling.every_n_steps": 76,
+            "sampling.every_n_steps": 140,
             "validation.pictures": 0,  # The demo has held-out pictures of its own.
             "output.save_every_n_epochs": 4,
         },

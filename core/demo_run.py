@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import __version__
+from core.config import with_values
 from core.console import duration
 from core.control import Control
-from core.demo import DemoFacts, copy_demo, demo_config, demo_facts
+from core.dataset.edits import save_dataset
+from core.demo import DemoFacts, copy_demo, demo_config, demo_dataset, demo_facts
 from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
@@ -30,7 +32,9 @@ NUM_PICTURES = 16
 FIRST_SEED = 7000
 PREPARED_PX = 256
 LEAST_LOSS_FALL = 0.20
-LEAST_TRAIT_RISE = 0.40
+MOST_TRAITS_BEFORE = 0.30
+LEAST_TRAITS_AFTER = 0.60
+LEAST_LOWER_UNTRIGGERED = 0.30
 TIMESTEPS = (50, 200, 400, 600, 800, 950)
 
 
@@ -88,7 +92,9 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
         if isinstance(ended, Failed) or control.stop_requested:
             yield ended if isinstance(ended, Failed) else Finished(output=folder, stopped=True)
             return
-    config = demo_config(prepared, folder)
+    edits = folder / "dataset.json"
+    save_dataset(edits, demo_dataset(prepared, folder / "others"))
+    config = with_values(demo_config(prepared, folder), {"dataset.edits": edits})
     before = yield from _measure(config, None, facts, control)
     if before is None:
         yield Finished(output=folder, stopped=True)
@@ -145,9 +151,13 @@ def _empty_folder(wish: Path | None) -> Path:
 
 
 def has_learned(before: Measured, after: Measured) -> bool:
-    """Whether the held-out loss fell and the traits appeared, both clearly."""
-    fell = 1 - after.held_out_loss / before.held_out_loss
-    return fell >= LEAST_LOSS_FALL and after.trait_score - before.trait_score >= LEAST_TRAIT_RISE
+    """Whether the held-out loss fell and the traits are there now, but not without the trigger word; all clearly."""
+    return (
+        1 - after.held_out_loss / before.held_out_loss >= LEAST_LOSS_FALL
+        and before.trait_score < MOST_TRAITS_BEFORE
+        and after.trait_score > LEAST_TRAITS_AFTER
+        and after.trait_score - after.trait_score_untriggered >= LEAST_LOWER_UNTRIGGERED
+    )
 
 
 def _measure(
@@ -267,7 +277,7 @@ def summary(
 ) -> str:
     """One page of Markdown: what was done, the figures as they are, and what they mean."""
     fall = 1 - after.held_out_loss / before.held_out_loss
-    rise = after.trait_score - before.trait_score
+    lower = after.trait_score - after.trait_score_untriggered
     lines = [
         tr("# Kiln demo: a new character, “{trigger}”", trigger=facts.trigger),
         "",
@@ -291,11 +301,14 @@ def summary(
         f"{after.trait_score_untriggered:.2f} |",
         "",
         tr(
-            "The loss fell by {fall} % ({least} % wanted), her traits rose by {rise} ({wanted} wanted):",
+            "The loss fell by {fall} % ({least} % wanted). Her traits are at {score} (more than {wanted} wanted), and "
+            "{lower} lower without the trigger word ({gap} wanted):",
             fall=f"{100 * fall:.0f}",
             least=f"{100 * LEAST_LOSS_FALL:.0f}",
-            rise=f"{rise:.2f}",
-            wanted=f"{LEAST_TRAIT_RISE:.2f}",
+            score=f"{after.trait_score:.2f}",
+            wanted=f"{LEAST_TRAITS_AFTER:.2f}",
+            lower=f"{lower:.2f}",
+            gap=f"{LEAST_LOWER_UNTRIGGERED:.2f}",
         )
         + " "
         + (tr("the character was learned.") if has_learned(before, after) else tr("the character was NOT learned.")),

@@ -11,6 +11,7 @@ STARTER = RESOURCES / "starter"
 STARTER_MODEL = STARTER / "model"
 STARTER_TAGGER = STARTER / "tagger"
 STARTER_DEMO = STARTER / "demo"
+STARTER_DEMO_OTHERS = STARTER / "demo_others"
 
 
 def user_data_folder() -> Path:

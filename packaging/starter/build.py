@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PACK = Path(__file__).resolve().parents[2] / "resources" / "starter"
-STAGES = ("vae", "tokenizer", "tagger", "latents", "words", "diffusion", "demo", "pack", "score")
+STAGES = ("vae", "tokenizer", "tagger", "latents", "words", "diffusion", "demo", "pack", "others", "score", "lora")
 STEPS_OF = {
     "vae": "vae_steps",
     "tagger": "tagger_steps",
@@ -71,10 +71,18 @@ def run_stage(stage: str, recipe: Recipe) -> None:
 
             pack_model(recipe)
             pack_tagger(recipe)
+        case "others":
+            from starter.others import write_others
+
+            write_others(recipe.pack)
         case "score":
             from starter.score import score_pack
 
             print(json.dumps(score_pack(recipe.pack), indent=1))
+        case "lora":
+            from starter.lora import make_lora
+
+            print(json.dumps(make_lora(recipe), indent=1))
 
 
 def is_done(stage: str, recipe: Recipe) -> bool:

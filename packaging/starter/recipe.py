@@ -41,8 +41,8 @@ class Recipe:
     unet_groups: int = 16
     text_width: int = 128
     text_layers: int = 3
-    diffusion_steps: int = 3160
-    diffusion_decay_steps: int = 1360
+    diffusion_steps: int = 8000
+    diffusion_decay_steps: int = 2500
     diffusion_batch: int = 16
     learning_rate: float = 1e-3
     save_every: int = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HELD_OUT_SEED = 4242
+DEMO_SEED = 7000
 UNMEASURED = ("solo", "simple background", "upper body", "looking at viewer")  # True of every picture.
 KINDS = {
     "hair colour": {f"{colour} hair" for colour in HAIR_COLOURS},
@@ -176,13 +178,56 @@ def contact_sheet(rows: Sequence[Pixels], columns: int, path: Path, side_px: int
     sheet.save(path)
 
 
+def demo_prompts(facts: dict[str, Any], count: int, *, has_trigger: bool = True) -> list[str]:
+    """The demo's prompts one after another, with or without the trigger word."""
+    prompts = [facts["prompts"][number % len(facts["prompts"])] for number in range(count)]
+    if has_trigger:
+        return prompts
+    return [", ".join(tag for tag in prompt.split(", ") if tag != facts["trigger"]) for prompt in prompts]
+
+
+def score_traits(pictures: Pixels, facts: dict[str, Any], tagger: PackTagger) -> float:
+    """The tagger's mean probability of the demo character's traits."""
+    return float(tagger(pictures)[:, [tagger.numbers[trait] for trait in facts["traits"]]].mean())
+
+
+def score_lora(pack: Path, lora: Path, count: int = 64) -> dict[str, float]:
+    """What a LoRA of the demo character does to her and to everyone else, in plain diffusers; writes `demo_sheet.webp`.
+
+    Returns:
+        Scores of her traits before, after, and after without the trigger word; and of other characters' prompts.
+    """
+    facts = json.loads((pack / "demo.json").read_text("utf-8"))
+    pipeline, tagger = load_pipeline(pack / "model"), PackTagger(pack / "tagger")
+    captions = held_out_prompts(count)[0]
+    asked, with_trigger = in_random_order(captions), demo_prompts(facts, count)
+    before = draw_prompts(pipeline, with_trigger, DEMO_SEED)
+    others_before = draw_prompts(pipeline, asked)
+    pipeline.load_lora_weights(str(lora))
+    after = draw_prompts(pipeline, with_trigger, DEMO_SEED)
+    without = draw_prompts(pipeline, demo_prompts(facts, count, has_trigger=False), DEMO_SEED)
+    others_after = draw_prompts(pipeline, asked)
+    contact_sheet([before[:16], after[:16], without[:16]], 16, pack / "demo_sheet.webp")
+    return {
+        "traits_before": score_traits(before, facts, tagger),
+        "traits_after": score_traits(after, facts, tagger),
+        "traits_without_trigger": score_traits(without, facts, tagger),
+        "others_before": float(np.mean(tagger.of_tags(tagger(others_before), captions))),
+        "others_after": float(np.mean(tagger.of_tags(tagger(others_after), captions))),
+    }
+
+
+def in_random_order(captions: Sequence[Sequence[str]]) -> list[str]:
+    """Prompts of these tags, the first tag first, the others in a random order that is always the same."""
+    rng = random.Random(1)
+    return [", ".join([tags[0], *rng.sample(list(tags[1:]), len(tags) - 1)]) for tags in captions]
+
+
 def score_pack(pack: Path, count: int = 64) -> dict[str, Any]:
     """All scores of a pack that need no training; also writes its contact sheet, renders above the model's pictures."""
     pipeline, tagger = load_pipeline(pack / "model"), PackTagger(pack / "tagger")
     captions, renders = held_out_prompts(count)
-    rng = random.Random(1)
-    asked = [", ".join([tags[0], *rng.sample(tags[1:], len(tags) - 1)]) for tags in captions]
-    pictures = draw_prompts(pipeline, asked)
+    pictures = draw_prompts(pipeline, in_random_order(captions))
     pairs = [
         half for first in range(0, count, 16) for half in (renders[first : first + 16], pictures[first : first + 16])
     ]

@@ -75,7 +75,10 @@ def test_demo_opens_a_copy_with_settings_that_train_it(qtbot: QtBot, tab: Datase
     with qtbot.waitSignal(project.folder_changed, timeout=20000):
         tab.demo_choice.button.click()
     assert project.folder.is_relative_to(Path.home())
-    assert len(project.scan.records) == 30
+    others = [record for record in project.scan.records if record.is_regularization]
+    assert len(project.scan.records) - len(others) == 30
+    assert len(others) == 64
+    assert all(record.path.is_relative_to(Path.home()) for record in others)
     assert project.config.dataset.folder == project.folder
     assert project.config.model.base.name == "model"
     assert project.config.dataset.trigger_word
@@ -681,7 +684,10 @@ def test_demo_stays_in_reach(qtbot: QtBot, open_tab: DatasetTab, project: Projec
     assert open_tab.header.demo_button.text() == "Try the demo"
     with qtbot.waitSignal(project.folder_changed, timeout=20000):
         open_tab.header.demo_button.click()
-    assert len(project.scan.records) == 30
+    others = [record for record in project.scan.records if record.is_regularization]
+    assert len(project.scan.records) - len(others) == 30
+    assert len(others) == 64
+    assert all(record.path.is_relative_to(Path.home()) for record in others)
 
 
 def test_tags_that_the_tagger_knows_are_suggested(qtbot: QtBot, open_tab: DatasetTab, project: Project) -> None:

@@ -8,20 +8,22 @@ import pytest
 from PIL import Image
 
 from core.control import Control
-from core.demo import copy_demo, demo_config, demo_facts
+from core.dataset.edits import dataset_of
+from core.dataset.scan import scan_dataset
+from core.demo import copy_demo, demo_config, demo_dataset, demo_facts
 from core.demo_run import Measured, contact_sheet, demo, has_learned, summary, without_trigger
 from core.events import Failed
-from core.paths import STARTER_DEMO
+from core.paths import STARTER_DEMO, STARTER_DEMO_OTHERS
 from core.text import set_language
 
 
-def measured(loss: float, score: float) -> Measured:
+def measured(loss: float, score: float, untriggered: float = 0.1) -> Measured:
     traits = dict.fromkeys(demo_facts().traits, score)
     pictures = [Image.new("RGB", (128, 128), "#6fd3d8")] * 8
     return Measured(
         held_out_loss=loss,
         traits=traits,
-        traits_untriggered=dict.fromkeys(traits, 0.1),
+        traits_untriggered=dict.fromkeys(traits, untriggered),
         pictures=pictures,
         pictures_untriggered=pictures,
     )
@@ -29,11 +31,23 @@ def measured(loss: float, score: float) -> Measured:
 
 @pytest.mark.parametrize(
     ("after", "learned"),
-    [((0.05, 0.8), True), ((0.09, 0.8), False), ((0.05, 0.3), False), ((0.12, 0.05), False)],
-    ids=["both", "loss only a little", "traits only a little", "neither"],
+    [
+        ((0.05, 0.8, 0.1), True),
+        ((0.09, 0.8, 0.1), False),
+        ((0.05, 0.5, 0.1), False),
+        ((0.05, 0.8, 0.6), False),
+        ((0.12, 0.05, 0.05), False),
+    ],
+    ids=["all", "loss only a little", "traits only a little", "she comes unasked", "nothing"],
 )
-def test_learning_needs_the_loss_to_fall_and_the_traits_to_appear(after: tuple[float, float], learned: bool) -> None:
+def test_learning_needs_the_loss_to_fall_and_her_to_appear_only_when_asked(
+    after: tuple[float, float, float], learned: bool
+) -> None:
     assert has_learned(measured(0.1, 0.05), measured(*after)) is learned
+
+
+def test_what_is_known_before_was_not_learned() -> None:
+    assert not has_learned(measured(0.1, 0.35), measured(0.05, 0.8))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -44,7 +58,7 @@ def test_the_page_gives_the_figures_as_they_are(tmp_path: Path, language: str) -
     config = demo_config(tmp_path, tmp_path)
     before, after = measured(0.1, 0.05), measured(0.0512, 0.8)
     text = summary(before, after, demo_facts(), config, lora, 100.0, 200.0)
-    for figure in ("0.1000", "0.0512", "| 0.05 | 0.80 |", "49 %", "0.75", "1.50 MB", "1:40", "3:20"):
+    for figure in ("0.1000", "0.0512", "| 0.05 | 0.80 |", "49 %", "0.70", "1.50 MB", "1:40", "3:20"):
         assert figure in text, figure
     assert ("NOT" in text or "没有" in text) is False
     worse = summary(before, measured(0.099, 0.06), demo_facts(), config, lora, 100.0, 200.0)
@@ -72,6 +86,21 @@ def test_the_copy_is_the_user_s_own_and_what_is_there_stays(tmp_path: Path) -> N
     mine.write_bytes(b"mine now")
     copy_demo(target)
     assert mine.read_bytes() == b"mine now"
+
+
+def test_the_others_are_a_copy_and_trained_as_regularization(tmp_path: Path) -> None:
+    pictures, others = copy_demo(tmp_path / "演示 demo"), tmp_path / "其他 others"
+    content = demo_dataset(pictures, others)
+    assert [(concept.folder, concept.is_regularization) for concept in content.concepts] == [
+        (pictures, False),
+        (others, True),
+    ]
+    assert {file.name for file in others.iterdir()} == {file.name for file in STARTER_DEMO_OTHERS.iterdir()}
+    scan = scan_dataset(dataset_of(content))
+    captions = [record.caption for record in scan.records if record.is_regularization]
+    assert len(captions) == 64
+    assert all(captions)
+    assert not any(demo_facts().trigger in caption for caption in captions if caption)
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:

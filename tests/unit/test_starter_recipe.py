@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +20,11 @@ pytest.importorskip("diffusers")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
 
 from starter import train_diffusion, train_tagger, train_vae  # noqa: E402
-from starter.character import demo_character, resembles_demo_character, training_character  # noqa: E402
+from starter.build import run_stage  # noqa: E402
+from starter.character import TRAITS, TRIGGER, demo_character, resembles_demo_character, training_character  # noqa: E402
 from starter.draw import render  # noqa: E402
 from starter.models import load_vae, new_vae  # noqa: E402
+from starter.others import other_captions, write_others  # noqa: E402
 from starter.pack import pack_model  # noqa: E402
 from starter.recipe import Recipe  # noqa: E402
 from starter.score import PackTagger  # noqa: E402
@@ -143,6 +147,23 @@ def test_demo_character_is_filtered_out() -> None:
     assert not resembles_demo_character(other)
 
 
+def test_the_small_world_has_one_colour_for_what_no_tag_gives_a_colour() -> None:
+    drawn = [training_character(number, seed=11) for number in range(400)]
+    colours = {(character.headwear, character.headwear_colour) for character in drawn if character.headwear == "beret"}
+    assert colours == {("beret", "brown")}
+    assert {character.second_colour for character in drawn} == {"white"}
+    wide = [training_character(number, seed=11, world="full") for number in range(400)]
+    assert len({character.headwear_colour for character in wide if character.headwear == "beret"}) > 3
+
+
+def test_regularization_captions_leave_her_out() -> None:
+    captions = [caption.split(", ") for caption in other_captions(64)]
+    assert captions == [caption.split(", ") for caption in other_captions(64)]
+    assert not any(TRIGGER in tags for tags in captions)
+    assert all(len(set(tags) & set(TRAITS)) <= 1 for tags in captions)
+    assert len({tuple(tags) for tags in captions}) > 50
+
+
 def test_learning_rate_rises_stays_and_falls() -> None:
     rates = [learning_rate(step, 100, peak=1.0, warm_up=10, decay_steps=20) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
@@ -205,6 +226,10 @@ def test_packed_model_loads_as_a_pipeline(words: Recipe) -> None:
     image = pipeline("1girl", num_inference_steps=1, height=64, width=64).images[0]
     assert image.size == (64, 64)
     assert [path.name for path in words.pack.iterdir()] == ["model"]
+    write_others(words.pack, count=2)
+    assert sorted(path.name for path in (words.pack / "demo_others").iterdir()) == [
+        "other_01.txt", "other_01.webp", "other_02.txt", "other_02.webp",
+    ]  # fmt: skip
     with safe_open(words.pack / "model" / "text_encoder" / "model.safetensors", "pt") as file:
         assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
 
@@ -225,3 +250,45 @@ def test_tagger_trains_resumes_and_keeps_the_contract(trained_vae: Recipe) -> No
     assert np.isfinite(probabilities).all()
     assert list(tagger.numbers)[:4] == ["general", "sensitive", "questionable", "explicit"]
     assert "miru" not in tagger.numbers
+
+
+def test_every_stage_learns_within_a_few_hundred_steps(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stages of a build one after another, small but with all their parts: each error falls clearly."""
+    small = replace(
+        recipe,
+        work=tmp_path / "work",
+        pack=tmp_path / "pack",
+        vae_steps=200,
+        vae_crop_px=32,
+        vae_pictures=16,
+        tagger_steps=200,
+        tagger_batch=3,
+        num_pictures=32,
+        words_steps=200,
+        words_batch=8,
+        diffusion_steps=200,
+        diffusion_decay_steps=100,
+        diffusion_batch=4,
+        save_every=200,
+    )
+    small.work.mkdir()
+    small.pack.mkdir()
+    for stage in ("vae", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
+        run_stage(stage, small)
+    losses = losses_by_stage(capsys.readouterr().out)
+    assert losses["vae"][-1] < losses["vae"][0]
+    num_tags = len(PackTagger(small.tagger).numbers)
+    assert losses["tagger"][-1] < 0.5 * num_tags * math.log(2)  # Untrained, each tag costs that logarithm.
+    assert losses["words"][-1] < 0.5 * losses["words"][0]
+    assert losses["diffusion"][-1] < 0.8 * losses["diffusion"][0]
+    assert sorted(path.name for path in small.pack.iterdir()) == ["model", "tagger"]
+
+
+def losses_by_stage(printed: str) -> dict[str, list[float]]:
+    """The losses that each stage told of, in order."""
+    losses: dict[str, list[float]] = {}
+    for stage, loss in re.findall(r"^(\w+) \d+: loss ([\d.]+)", printed, re.MULTILINE):
+        losses.setdefault(stage, []).append(float(loss))
+    return losses

@@ -210,8 +210,9 @@ class Project(QObject):
         try:
             pictures = copy_demo(demo_folder())
             dataset_file = dataset_file_of(pictures)
+            dataset = demo_dataset(pictures, pictures.with_name("demo-others"))
             if not dataset_file.exists():
-                save_dataset(dataset_file, demo_dataset(pictures, pictures.with_name("demo-others")))
+                save_dataset(dataset_file, dataset)
             config = demo_config(pictures, output)
         except (UserError, OSError) as error:
             self.tell(error)

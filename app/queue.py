@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import IO, Literal
 
@@ -16,7 +16,6 @@ from core.queue import (
     change_queue,
     claim,
     give_up,
-    load_queue,
     queue_file,
     queue_held,
 )
@@ -24,6 +23,7 @@ from core.quick import free_name
 
 AfterLast = Literal["nothing", "sleep", "shutdown"]
 Entries = list[QueueEntry]
+Change = Callable[[Entries], Entries]
 
 
 class Queue(QObject):
@@ -45,40 +45,31 @@ class Queue(QObject):
         self.after_last: AfterLast = "nothing"
         self.editing: str | None = None
         self._removed: list[list[tuple[int, QueueEntry]]] = []
-        self._claims: dict[str, IO[bytes]] = {}
-        self._is_unsaved = False
+        self._claims: dict[str, IO[bytes] | None] = {}  # None: its lock could not be made
+        self._saved: Entries = []  # as last read from the disk, or written to it
+        self._unsaved: list[Change] = []  # made since then, in order; the disk lacks them
         self._watcher = QFileSystemWatcher(self)
         self._watcher.fileChanged.connect(self.refresh)
 
     def load(self) -> None:
         """Take up the queue as it was left; a damaged file is told of."""
         try:
-            with queue_held():
-                self.entries, damage = load_queue()
+            self._save()
         except (OSError, UserError) as error:
             self._tell(error)
-            return
-        if damage is not None:
-            self.problem.emit(damage.message, damage.remedy)
-            self._change(lambda entries: entries)
         self._watch()
         self.changed.emit()
 
     def refresh(self) -> None:
-        """Show what other windows have changed."""
+        """Show what other windows have changed, and write what could not be written before."""
+        before = self.entries
+        if self._unsaved or queue_file().exists():
+            try:
+                self._save()
+            except (OSError, UserError):  # The next change tells of it, if it still is so then.
+                self.entries = _changed(self._saved, self._unsaved)
         self._watch()
-        if self._is_unsaved or not queue_file().exists():
-            return
-        try:
-            with queue_held():
-                entries, damage = load_queue()
-        except (OSError, UserError):
-            return  # The next change tells of it, if it still is so then.
-        if damage is not None:
-            self.problem.emit(damage.message, damage.remedy)
-            self._change(lambda entries: entries)
-        elif entries != self.entries:
-            self.entries = entries
+        if self.entries != before:
             self.changed.emit()
 
     @property
@@ -102,8 +93,14 @@ class Queue(QObject):
 
     def add(self, config: TrainConfig) -> QueueEntry:
         """Put a run at the end, under a name that no other run has."""
-        self._change(lambda entries: [*entries, QueueEntry(config=_with_free_name(config, entries))])
-        return self.entries[-1]
+        entry = QueueEntry(config=config)
+
+        def added(entries: Entries) -> Entries:
+            others = [other for other in entries if other.key != entry.key]
+            return [*others, replace(entry, config=_with_free_name(config, others))]
+
+        self._change(added)
+        return _with_key(self.entries, entry.key) or entry
 
     def edit(self, key: str) -> TrainConfig | None:
         """Begin to change an entry: `finish_edit` puts the changed settings back in its place. Returns its settings."""
@@ -193,7 +190,7 @@ class Queue(QObject):
         """Note how an entry stands. One that begins to run is not being changed any more.
 
         Returns:
-            Whether it stands so now: it may be gone, or another window may run it.
+            Whether it stands so now: it may be gone, or another window may run it or have run it.
         """
         was_set = False
 
@@ -203,15 +200,13 @@ class Queue(QObject):
             if entry is None:
                 was_set = False
             elif state == "running":
-                was_set = self._claim(key)
+                was_set = entry.state in ("waiting", "paused") and self._claim(key)
             else:
                 was_set = key in self._claims or entry.state != "running"
             return _replaced(entries, replace(entry, state=state, message=message)) if entry and was_set else entries
 
         self._change(noted)
-        if was_set and state != "running":
-            self._give_up(key)
-        elif was_set and self.editing == key:
+        if was_set and state == "running" and self.editing == key:
             self.editing = None
             self.changed.emit()
         return was_set
@@ -240,10 +235,22 @@ class Queue(QObject):
         self.changed.emit()
 
     def _claim(self, key: str) -> bool:
-        """Take an entry for this window. Returns whether it is this window's."""
-        if key not in self._claims and (lock := claim(key)) is not None:
-            self._claims[key] = lock
-        return key in self._claims
+        """Take an entry for this window. Returns whether it is this window's.
+
+        Where its lock cannot be made, the other windows do not see who runs it; that is no reason not to run it.
+        """
+        if key in self._claims:
+            return True
+        try:
+            lock = claim(key)
+        except OSError as error:
+            self._claims[key] = None
+            self._tell(error)
+            return True
+        if lock is None:
+            return False
+        self._claims[key] = lock
+        return True
 
     def _give_up(self, key: str) -> None:
         """Let go of an entry, if this window ran it."""
@@ -254,19 +261,40 @@ class Queue(QObject):
             except (OSError, UserError):
                 lock.close()  # The file stays; without a lock it says nothing.
 
-    def _change(self, change: Callable[[Entries], Entries]) -> None:
-        """Change what is on the disk; where that fails, what is shown, which goes to the disk with the next change."""
+    def _change(self, change: Change) -> None:
+        """Change what is on the disk; where that fails, what is shown, and the disk with the next change."""
         try:
-            self.entries, damage = change_queue(change, self.entries, is_newer=self._is_unsaved)
-            self._is_unsaved = False
+            self._save(change)
         except (OSError, UserError) as error:
-            self.entries, damage = change(self.entries), None
-            self._is_unsaved = True
+            before = _changed(self._saved, self._unsaved)
+            self.entries = change(before)
+            if self.entries != before:  # What was refused now is not done later.
+                self._unsaved.append(change)
             self._tell(error)
-        if damage is not None:
-            self.problem.emit(damage.message, damage.remedy)
         self._watch()
         self.changed.emit()
+
+    def _save(self, *changes: Change) -> None:
+        """Make the changes that the disk lacks, then these, to what it holds now, and take that up.
+
+        Raises:
+            UserError: Another window holds the queue for longer than a moment.
+            OSError: The file cannot be read or written. What could be read of it is in `_saved`.
+        """
+
+        def all_changed(entries: Entries) -> Entries:
+            self._saved = entries
+            return _changed(entries, (*self._unsaved, *changes))
+
+        self.entries, damage = change_queue(all_changed, self._saved, own=self._claims)
+        self._saved = self.entries
+        self._unsaved.clear()
+        # Only now: until the disk says how a run ended, no other window may begin it again.
+        running = {entry.key for entry in self.entries if entry.state == "running"}
+        for key in self._claims.keys() - running:
+            self._give_up(key)
+        if damage is not None:
+            self.problem.emit(damage.message, damage.remedy)
 
     def _watch(self) -> None:
         """Look at the file: each change puts another one in its place, which ends the look at the old one."""
@@ -283,6 +311,12 @@ class Queue(QObject):
 
 def _with_key(entries: Sequence[QueueEntry], key: str) -> QueueEntry | None:
     return next((entry for entry in entries if entry.key == key), None)
+
+
+def _changed(entries: Entries, changes: Iterable[Change]) -> Entries:
+    for change in changes:
+        entries = change(entries)
+    return entries
 
 
 def _replaced(entries: Sequence[QueueEntry], entry: QueueEntry) -> Entries:

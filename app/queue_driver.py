@@ -56,8 +56,10 @@ class QueueDriver(QObject):
         self._power = power
         self._background = Background(self)
         self._key: str | None = None
+        self._is_last_elsewhere = False
         self.countdown: Countdown | None = None
         starter.ended.connect(self._on_ended)
+        queue.changed.connect(self._look_again)
 
     def start(self) -> None:
         """Begin with the first waiting run, or after the run that is going on."""
@@ -109,12 +111,26 @@ class QueueDriver(QObject):
 
     def _after_last(self) -> None:
         action = self._queue.after_last
-        if action == "nothing" or self.countdown is not None:
+        self._is_last_elsewhere = self._is_running_elsewhere
+        if self._is_last_elsewhere or action == "nothing" or self.countdown is not None:
             return
         self.countdown = countdown = Countdown(action, self._window)
         countdown.elapsed.connect(lambda: self._turn_off(action))
         countdown.answered.connect(self._forget_countdown)
         countdown.open()
+
+    @property
+    def _is_running_elsewhere(self) -> bool:
+        """Whether another window is at work on the queue. Asked only while this one is not."""
+        return any(entry.state == "running" for entry in self._queue.entries)
+
+    def _look_again(self) -> None:
+        """Do what was asked for when the run of another window, which was waited for, was the last one."""
+        if not self._is_last_elsewhere or self._is_running_elsewhere:
+            return
+        self._is_last_elsewhere = False
+        if not (self._queue.is_going or self._queue.waiting or self._starter.is_running):
+            self._after_last()
 
     def _forget_countdown(self) -> None:
         self.countdown = None

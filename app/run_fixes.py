@@ -13,6 +13,8 @@ from PySide6.QtGui import QDesktopServices
 from app.past_runs import can_resume
 from app.project import Project
 from core.config import TrainConfig, with_values
+from core.dataset.edits import load_dataset, moved_to, save_dataset
+from core.errors import UserError
 from core.failures import FixAction
 from core.run_folder import RunFolder
 from core.training.state import changed_options
@@ -104,9 +106,19 @@ class RunFixes(QObject):
             key: The option that names the place.
             path: The new place.
         """
+        changes: dict[str, object] = {key: path}
         if key == "model.base" and self._project.config.model.base == config.model.base:
-            self._project.change({key: path})  # The next run would miss it too.
-        self._deeds.go_on(with_values(config, {key: path}))
+            self._project.change(changes)  # The next run would miss it too.
+        if key == "dataset.folder" and config.dataset.edits != Path():
+            edits = RunFolder.of(config).edits
+            try:
+                content, _ = load_dataset(config.dataset.edits)
+                save_dataset(edits, moved_to(content, path))
+            except (UserError, OSError) as error:
+                self._project.tell(error)
+                return
+            changes["dataset.edits"] = edits
+        self._deeds.go_on(with_values(config, changes))
 
     def do(self, action: FixAction) -> None:
         """Do what a button says."""

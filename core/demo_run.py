@@ -282,7 +282,7 @@ def summary(
         tr("# Kiln demo: a new character, “{trigger}”", trigger=facts.trigger),
         "",
         tr(
-            "Trained on 30 pictures with the starter model in {trained} ({total} with everything).",
+            "Trained on 30 pictures of her and 64 of others in {trained} ({total} with everything).",
             trained=duration(trained_s),
             total=duration(total_s),
         ),

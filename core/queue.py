@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
@@ -59,15 +59,17 @@ def change_queue(
     known: Sequence[QueueEntry] = (),
     path: Path | None = None,
     *,
-    is_newer: bool = False,
+    own: Collection[str] = (),
 ) -> tuple[list[QueueEntry], UserError | None]:
     """Change the queue as it is on the disk now; no other window comes between reading and writing.
 
+    What changes nothing is not written, but where there is no file, one is made: a window can then look at it.
+
     Args:
-        change: Makes the new entries of the old ones.
-        known: The entries as this window has them, for a file that is gone or damaged.
+        change: Makes the new entries of the old ones, in a new list.
+        known: The entries as this window has last read them, for a file that is gone or damaged.
         path: Where the queue is kept.
-        is_newer: The file lacks changes of this window, which could not be written: `known` goes before it.
+        own: The keys of the entries that this window runs.
 
     Returns:
         The queue as it is now, and what was wrong with its file if anything was.
@@ -78,13 +80,15 @@ def change_queue(
     """
     path = path or queue_file()
     with queue_held(path):
-        entries, damage = load_queue(path)
-        if is_newer or not path.exists():  # A damaged one was set aside.
-            keys = {entry.key for entry in known}
-            entries = [*known, *(entry for entry in entries if entry.key not in keys)]
-        entries = change(entries)
-        save_queue(entries, path)
-    return entries, damage
+        entries, damage = load_queue(path, own)
+        is_there = path.exists()  # A damaged one was set aside.
+        if not is_there:
+            keys = {entry.key for entry in entries}
+            entries = [*entries, *(entry for entry in known if entry.key not in keys)]
+        changed = change(entries)
+        if not is_there or changed != entries:
+            save_queue(changed, path)
+    return changed, damage
 
 
 def claim(key: str, path: Path | None = None) -> IO[bytes] | None:
@@ -120,7 +124,8 @@ def _is_claimed(path: Path, key: str) -> bool:
     with place.open("ab") as file:
         if not try_lock(file):
             return True
-    place.unlink(missing_ok=True)  # Left by a window that died.
+    with contextlib.suppress(OSError):  # Left by a window that died; without a lock it says nothing.
+        place.unlink(missing_ok=True)
     return False
 
 
@@ -146,11 +151,12 @@ def save_queue(entries: Sequence[QueueEntry], path: Path | None = None) -> None:
     write_text(path or queue_file(), json.dumps(content, indent=1, default=str) + "\n")
 
 
-def load_queue(path: Path | None = None) -> tuple[list[QueueEntry], UserError | None]:
+def load_queue(path: Path | None = None, own: Collection[str] = ()) -> tuple[list[QueueEntry], UserError | None]:
     """The queue as it was left, and what was wrong with its file if anything was.
 
     A damaged file, or one with entries that this version does not understand, is set aside beside it; what can be read
-    of it is kept. An entry that was running when its window ended is paused: its run can go on.
+    of it is kept. An entry that was running when its window ended is paused: its run can go on. Those whose keys are in
+    `own` are run by this window, also on a disk that knows no locks.
 
     Raises:
         OSError: The file is there and cannot be read.
@@ -172,13 +178,13 @@ def load_queue(path: Path | None = None) -> tuple[list[QueueEntry], UserError | 
     entries: list[QueueEntry] = []
     for values in listed:
         try:
-            entries.append(_entry(values, path))
+            entries.append(_entry(values, path, own))
         except (ValueError, KeyError, TypeError):
             continue
     return entries, None if len(entries) == len(listed) else _set_aside(path, len(entries))
 
 
-def _entry(values: Any, path: Path) -> QueueEntry:
+def _entry(values: Any, path: Path, own: Collection[str]) -> QueueEntry:
     """One entry of the file at `path`.
 
     Raises:
@@ -194,7 +200,7 @@ def _entry(values: Any, path: Path) -> QueueEntry:
         raise TypeError(type(values["config"]))
     return QueueEntry(
         config=TrainConfig.model_validate(migrated(values["config"])),
-        state="paused" if state == "running" and not _is_claimed(path, key) else state,
+        state="paused" if state == "running" and key not in own and not _is_claimed(path, key) else state,
         message=str(values.get("message", "")),
         key=key,
     )

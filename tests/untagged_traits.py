@@ -77,7 +77,7 @@ def _somebody(rng: random.Random, *, is_her: bool) -> tuple[Character, Sequence[
     ), (holds[0], holds[1] and is_open, holds[2])
 
 
-def trained(steps: int = 120, batch: int = 32, count: int = 300) -> UntaggedTraits:
+def trained(steps: int = 80, batch: int = 24, count: int = 240) -> UntaggedTraits:
     """A trained network. Pictures are made softer and brighter now and then, as a model draws them."""
     torch.manual_seed(0)
     pictures, truth = examples(count, "train")

@@ -703,8 +703,8 @@ class DatasetTab(QWidget):
         self.demo_choice.set_texts(
             tr("See it work first"),
             tr(
-                "Opens a copy of 30 ready pictures of one character with a small model that trains in minutes "
-                "on any computer. No download."
+                "Opens 30 ready pictures of one character, and 64 of others that keep everyone else as they are, "
+                "with a small model that trains in minutes on any computer. No download."
             ),
             tr("Try the demo"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,16 @@ class BaseModelPicker(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Look for models once somebody sees the list, and each time whether the chosen one is still there."""
         super().showEvent(event)
-        if self.path != Path() and self.path.exists() != self._was_there:
+        if self._is_there() != self._was_there:
             self._describe()
             self.came_or_went.emit()
         if not self._was_searched:
             self._was_searched = True
             self._start_search(remembered_models)
+
+    def _is_there(self) -> bool:
+        # Says no where `Path` raises: a name that is too long, a folder that may not be looked into.
+        return self.path != Path() and os.path.exists(self.path)  # noqa: PTH110
 
     def _start_search(self, work: Callable[[], list[FoundModel]]) -> None:
         offered, is_last = tuple(self._offered), work is search
@@ -223,7 +228,7 @@ class BaseModelPicker(QWidget):
 
     def _describe(self) -> None:
         self._model, self.problem = None, ""
-        self._was_there = self.path != Path() and self.path.exists()
+        self._was_there = self._is_there()
         try:
             self._model = describe_base(self.path)
         except (UserError, OSError) as error:

@@ -85,7 +85,9 @@ class DatasetHeader(QWidget):
         self._title.setText(tr("Dataset"))
         self.open_button.setText(tr("Open folder"))
         self.demo_button.setText(tr("Try the demo"))
-        self.demo_button.setToolTip(tr("30 ready pictures; your folder and settings come back when you open it again"))
+        self.demo_button.setToolTip(
+            tr("Ready pictures of a character and of others; your folder and settings come back when you open it again")
+        )
         self.export_button.setText(tr("Export…"))
         self.export_button.setToolTip(tr("Write cropped and resized copies with their captions to a new folder"))
         for made, text in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PySide6.QtCore import Signal
@@ -32,7 +33,7 @@ class PlaceDialog(MessageDialog):
             text = tr("The run goes on from its last state. It has to be the model that the run began with.")
         else:
             heading = tr("Where are the pictures now?")
-            text = tr("The run goes on from its last state. Pictures that are not as they were are named.")
+            text = tr("The run goes on from its last state. Kiln lists the pictures that have changed since.")
         super().__init__("folder", "accent", heading, text, parent)
         self.path: Path = value_of(config, key)
         self.editor = editor_for(specs_by_key()[key])
@@ -47,7 +48,7 @@ class PlaceDialog(MessageDialog):
 
     def _take(self, path: Path) -> None:
         self.path = path
-        self.buttons["go"].setEnabled(path.exists())
+        self.buttons["go"].setEnabled(path != Path() and os.path.exists(path))  # noqa: PTH110 - says no where `Path` raises
         self.adjustSize()
 
     def _on_answer(self, answer: str) -> None:

@@ -36,8 +36,8 @@ _BLOCK_BYTES = 512
 _FEW = 20
 _NUM_RELEASING = 8
 _RELEASED_AT_ONCE = 8
-_MAY_BE_OPEN = sys.platform != "win32"
-"""Whether a file can be replaced while it is open."""
+_MAY_BE_OPEN = sys.platform == "linux"
+"""Whether a file can be replaced while it is open, and a network drive be told from a disk by its number."""
 
 _IS_A_LINK = frozenset({errno.ELOOP, errno.EMLINK})
 """What systems say of a link that must not be followed."""

@@ -124,6 +124,18 @@ def dataset_of(content: DatasetFile) -> Dataset:
     return Dataset(content.concepts, {Path(path): edits for path, edits in content.pictures.items()})
 
 
+def moved_to(content: DatasetFile, folder: Path) -> DatasetFile:
+    """The same folders and decisions now that the first folder is somewhere else, with all that was in it."""
+    old = content.concepts[0].folder
+
+    def place(path: Path) -> Path:
+        return folder / path.relative_to(old) if path.is_relative_to(old) else path
+
+    concepts = tuple(concept.model_copy(update={"folder": place(concept.folder)}) for concept in content.concepts)
+    pictures = {str(place(Path(path))): edits for path, edits in content.pictures.items()}
+    return content.model_copy(update={"concepts": concepts, "pictures": pictures})
+
+
 def dataset_file_of(folder: Path) -> Path:
     """Where the window keeps the dataset file of a folder: in the user's data folder, one for each path."""
     name = re.sub(r"[^\w-]+", "_", folder.name)[:40] or "pictures"

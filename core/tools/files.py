@@ -69,7 +69,8 @@ def prediction_notices(predictions: Mapping[Path, Prediction | None]) -> Iterato
         yield Notice(
             level="warning",
             message=tr(
-                "{first} was made for v-prediction, {second} for epsilon; together they may give poor pictures.",
+                "{first} was made for v-prediction models, {second} for epsilon models, two kinds that do not fit "
+                "together; the result may give poor pictures.",
                 first=by_velocity,
                 second=by_noise,
             ),

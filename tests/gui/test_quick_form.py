@@ -307,6 +307,12 @@ def test_a_model_that_vanished_is_no_error(qtbot: QtBot, picker: BaseModelPicker
     assert picker.problem == "" or picker.path == Path()
 
 
+def test_a_path_that_no_system_takes_is_said_to_be_none(picker: BaseModelPicker) -> None:
+    picker.show_path(Path("/models") / ("x" * 5000))
+    assert picker.model is None
+    assert picker.problem
+
+
 def test_a_chosen_model_that_vanished_is_told_when_the_page_is_shown_again(
     form: QuickForm, project: Project, tmp_path: Path
 ) -> None:

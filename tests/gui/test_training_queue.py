@@ -361,20 +361,144 @@ def test_a_run_of_another_window_is_left_alone(windows: tuple[Queue, Queue]) -> 
     assert [found.suffix for found in queue_file().parent.glob("queue*")].count(".lock") == 1
 
 
+def full(*_args: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_changes_that_cannot_be_written_go_to_the_disk_with_the_next_one(
     qtbot: QtBot, windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = windows
     key = first.add(TrainConfig()).key
     assert first.set_state(key, "running")
-
-    def full(*_args: object) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch, qtbot.waitSignal(first.problem):
         patch.setattr(queue_store, "write_text", full)
         assert first.set_state(key, "done")
     assert [entry.state for entry in first.entries] == ["done"]
+    second.refresh()
+    assert not second.set_state(key, "running")  # The disk does not know yet that it is done.
     second.add(TrainConfig())
+    first.refresh()
     first.add(TrainConfig())
     assert [entry.state for entry in load_queue()[0]] == ["done", "waiting", "waiting"]
+    assert not list(queue_file().parent.glob("queue-*.lock"))
+
+
+def test_changes_that_could_not_be_written_undo_nothing_of_other_windows(
+    windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = windows
+    run, gone, moved = (first.add(TrainConfig()).key for _ in range(3))
+    second.refresh()
+    with monkeypatch.context() as patch:
+        patch.setattr(queue_store, "write_text", full)
+        first.move(moved, 0)
+        added = first.add(TrainConfig()).key
+        assert [entry.key for entry in first.entries] == [moved, run, gone, added]
+    assert second.set_state(run, "running") and second.set_state(run, "done")
+    second.remove(gone)
+    first.refresh()
+    assert [(entry.key, entry.state) for entry in load_queue()[0]] == [
+        (moved, "waiting"),
+        (run, "done"),
+        (added, "waiting"),
+    ]
+    assert first.entries == load_queue()[0]
+    first.refresh()
+    assert [entry.key for entry in first.entries] == [moved, run, added]  # Added once.
+
+
+def test_what_was_refused_while_the_disk_was_full_is_not_done_later(
+    windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = windows
+    key = first.add(TrainConfig()).key
+    assert first.set_state(key, "running")
+    with monkeypatch.context() as patch:
+        patch.setattr(queue_store, "write_text", full)
+        assert not second.set_state(key, "running")
+    assert first.set_state(key, "paused")
+    second.refresh()
+    assert [entry.state for entry in load_queue()[0]] == ["paused"]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_run_that_another_window_has_ended_does_not_begin_again(
+    windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    first, second = windows
+    key = first.add(TrainConfig()).key
+    second.refresh()
+    assert second.set_state(key, "running") and second.set_state(key, "done")
+    if is_full:
+        monkeypatch.setattr(queue_store, "write_text", full)
+    assert [entry.key for entry in first.waiting] == [key]  # It has not looked since.
+    assert not first.set_state(key, "running")
+    assert first.running is None and load_queue()[0][0].state == "done"
+
+
+def test_a_run_begins_where_nothing_can_be_written(
+    qtbot: QtBot, windows: tuple[Queue, Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = windows[0]
+    key = queue.add(TrainConfig()).key
+
+    def refuse(*_args: object, **_values: object) -> None:
+        raise PermissionError(13, "Permission denied", str(queue_file()))
+
+    with monkeypatch.context() as patch, qtbot.waitSignal(queue.problem):
+        patch.setattr(queue_store, "one_at_a_time", refuse)
+        patch.setattr("app.queue.claim", refuse)
+        assert queue.set_state(key, "running")
+    assert queue.running is not None
+    queue.refresh()
+    assert queue.running is not None  # Also without a lock.
+    assert queue.set_state(key, "done")
+    assert [entry.state for entry in load_queue()[0]] == ["done"]
+
+
+def test_the_first_two_windows_of_all_see_each_other(qtbot: QtBot, windows: tuple[Queue, Queue]) -> None:
+    first, second = windows
+    second.add(TrainConfig())
+    qtbot.waitUntil(lambda: first.entries == second.entries)
+
+
+def test_what_is_left_of_a_damaged_file_stays_in_the_queue(windows: tuple[Queue, Queue]) -> None:
+    first, second = windows
+    ours = first.add(TrainConfig()).key
+    text = queue_file().read_text(encoding="utf-8")
+    theirs = second.add(TrainConfig()).key
+    assert ours in text and first.entry(theirs) is None
+    content = queue_file().read_text(encoding="utf-8").replace(f'"{ours}"', "1")
+    queue_file().write_text(content, encoding="utf-8")
+    first.refresh()
+    assert [entry.key for entry in first.entries] == [theirs, ours]
+    assert load_queue() == (first.entries, None)
+
+
+def test_the_machine_stays_on_while_another_window_trains(stage: Stage, power: list[PowerAction]) -> None:
+    queue, other = stage.tab.queue, Queue()
+    fill(stage, "theirs")
+    other.load()
+    theirs = other.entries[0].key
+    assert other.set_state(theirs, "running")
+    run_all(stage, "sleep")
+    assert [entry.state for entry in queue.entries] == ["running", "done"]
+    assert stage.tab.driver.countdown is None
+    assert other.set_state(theirs, "done")
+    stage.qtbot.waitUntil(lambda: stage.tab.driver.countdown is not None)
+    countdown = stage.tab.driver.countdown
+    assert countdown is not None and power == []
+    countdown.reject()
+
+
+def test_a_run_that_another_window_pauses_leaves_the_machine_on(stage: Stage) -> None:
+    other = Queue()
+    fill(stage, "theirs")
+    other.load()
+    theirs = other.entries[0].key
+    assert other.set_state(theirs, "running")
+    run_all(stage, "sleep")
+    assert other.set_state(theirs, "paused")
+    stage.qtbot.waitUntil(lambda: states(stage) == ["paused", "done"])
+    assert stage.tab.driver.countdown is None

@@ -24,6 +24,7 @@ from app.widgets.place_dialog import PlaceDialog
 from app.widgets.report_dialog import ReportDialog
 from app.widgets.run_card import Action, RunCard
 from core.config.labels import value_of
+from core.dataset.edits import Concept, DatasetFile, PictureEdits, load_dataset, save_dataset
 from core.events import (
     Adapted,
     BestEpoch,
@@ -255,6 +256,32 @@ def test_a_run_goes_on_with_what_it_needs_elsewhere(
     assert job.resume
     assert value_of(job.config, key) == place
     assert stage.project.config.model.base == (place if key == "model.base" else gone)
+
+
+def test_a_run_with_decisions_about_its_pictures_goes_on_with_them_elsewhere(stage: Stage, tmp_path: Path) -> None:
+    gone, place, others = tmp_path / "gone", tmp_path / "moved here", tmp_path / "others"
+    place.mkdir()
+    concepts = (Concept(folder=gone), Concept(folder=gone / "more"), Concept(folder=others, is_regularization=True))
+    decided = DatasetFile(concepts=concepts, pictures={str(gone / "a.png"): PictureEdits(excluded=True)})
+    save_dataset(tmp_path / "decided.json", decided)
+    failed = Failed(message="It is missing.", remedy="Look.", detail="t", known=True, failure="pictures_missing")
+    values = {"dataset.folder": gone, "dataset.edits": tmp_path / "decided.json"}
+    stage.tab.open_run(stage.keep([*story(stage, 10), failed], state=True, values=values))
+    stage.tab.view.outcome.action("Choose the pictures").click()
+    dialog = stage.tab.findChild(PlaceDialog)
+    assert dialog is not None
+    dialog.editor.edited.emit(Path())
+    assert not dialog.buttons["go"].isEnabled()  # an empty line is no place
+    dialog.editor.edited.emit(place)
+    stage.run = ReplayRun(recorded_events(STORY, stage.folder.path))
+    stage.wait_for_end(dialog.buttons["go"].click)
+    config = last_job(stage).config
+    assert config.dataset.folder == place
+    assert config.dataset.edits == RunFolder.of(config).edits
+    moved, _ = load_dataset(config.dataset.edits)
+    assert [concept.folder for concept in moved.concepts] == [place, place / "more", others]
+    assert moved.pictures == {str(place / "a.png"): PictureEdits(excluded=True)}
+    assert load_dataset(tmp_path / "decided.json")[0] == decided  # what the window knows stays as it was
 
 
 def test_what_a_run_without_a_state_needs_is_chosen_in_the_parameters(stage: Stage) -> None:

@@ -148,14 +148,26 @@ def test_a_window_that_holds_the_queue_too_long_is_told_of(path: Path, monkeypat
     assert [found.name for found in load_queue(path)[0]] == ["a"]
 
 
-def test_what_a_window_knows_stands_in_for_a_file_that_is_gone_or_behind(path: Path) -> None:
+def test_what_a_window_knows_stands_in_for_a_file_that_is_gone_or_damaged(path: Path) -> None:
     a, b, c = entry("a"), entry("b"), entry("c")
     assert change_queue(lambda entries: [*entries, b], known=[a], path=path)[0] == [a, b]
-    save_queue([b], path)
-    assert change_queue(lambda entries: [*entries, c], known=[a], path=path, is_newer=True)[0] == [a, b, c]
     path.write_bytes(b"{")
     entries, damage = change_queue(lambda entries: [*entries, c], known=[a], path=path)
     assert entries == [a, c] and damage is not None
+    save_queue([b, c], path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["entries"][1] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    entries, damage = change_queue(lambda entries: entries, known=[a, entry("old", key=b.key)], path=path)
+    assert entries == [b, a] and damage is not None
+    assert load_queue(path) == ([b, a], None)
+
+
+def test_what_changes_nothing_is_not_written_but_makes_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert change_queue(lambda entries: entries, path=path) == ([], None)
+    assert load_queue(path) == ([], None) and path.exists()
+    monkeypatch.setattr(os, "replace", None)
+    assert change_queue(lambda entries: list(entries), path=path) == ([], None)
 
 
 def test_an_entry_is_run_by_one_window_until_it_lets_go_or_dies(path: Path) -> None:
@@ -170,6 +182,27 @@ def test_an_entry_is_run_by_one_window_until_it_lets_go_or_dies(path: Path) -> N
     assert again is not None
     give_up(again)
     assert [found.name for found in path.parent.iterdir()] == ["queue.json"]
+
+
+def test_the_own_run_goes_on_where_the_disk_knows_no_locks(path: Path) -> None:
+    own, other = entry("own", state="running"), entry("other", state="running")
+    save_queue([own, other], path)
+    assert [found.state for found in load_queue(path, {own.key})[0]] == ["running", "paused"]
+    assert [found.state for found in change_queue(list, path=path, own={own.key})[0]] == ["running", "paused"]
+
+
+def test_a_left_over_lock_that_cannot_be_removed_is_nobody_s(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = entry("a", state="running")
+    save_queue([running], path)
+    lock = claim(running.key, path)
+    assert lock is not None
+    lock.close()
+
+    def refuse(*_args: object, **_values: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert [found.state for found in load_queue(path)[0]] == ["paused"]
 
 
 def test_a_key_that_is_no_name_of_a_file_is_damage(path: Path) -> None:

@@ -252,7 +252,7 @@ def test_tagger_trains_resumes_and_keeps_the_contract(trained_vae: Recipe) -> No
     assert "miru" not in tagger.numbers
 
 
-def test_every_stage_learns_within_a_few_hundred_steps(
+def test_every_stage_learns_within_two_hundred_steps(
     recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The stages of a build one after another, small but with all their parts: each error falls clearly."""
@@ -263,13 +263,13 @@ def test_every_stage_learns_within_a_few_hundred_steps(
         vae_steps=200,
         vae_crop_px=32,
         vae_pictures=16,
-        tagger_steps=200,
+        tagger_steps=100,
         tagger_batch=3,
         num_pictures=32,
         words_steps=200,
         words_batch=8,
-        diffusion_steps=200,
-        diffusion_decay_steps=100,
+        diffusion_steps=100,
+        diffusion_decay_steps=50,
         diffusion_batch=4,
         save_every=200,
     )
@@ -282,7 +282,7 @@ def test_every_stage_learns_within_a_few_hundred_steps(
     num_tags = len(PackTagger(small.tagger).numbers)
     assert losses["tagger"][-1] < 0.5 * num_tags * math.log(2)  # Untrained, each tag costs that logarithm.
     assert losses["words"][-1] < 0.5 * losses["words"][0]
-    assert losses["diffusion"][-1] < 0.8 * losses["diffusion"][0]
+    assert losses["diffusion"][-1] < 0.95 * losses["diffusion"][0]
     assert sorted(path.name for path in small.pack.iterdir()) == ["model", "tagger"]
 
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging"))
 from starter.score import (  # noqa: E402
     DEMO_SEED,
     PackTagger,
+    add_lora,
     demo_prompts,
     draw_prompts,
     held_out_prompts,
@@ -60,7 +61,7 @@ def test_g2_pictures_follow_their_prompts_and_g3_still_do_with_her_lora(tagger: 
     scores = score_prompts(draw_prompts(pipeline, asked, steps=STEPS), renders, captions, tagger)
     assert scores.own >= scores.shuffled + 0.25
     assert all(score >= 0.6 for score in scores.by_kind.values()), scores.by_kind
-    pipeline.load_lora_weights(str(PACK / "demo_lora.safetensors"))
+    add_lora(pipeline, PACK / "demo_lora.safetensors")
     with_lora = tagger(draw_prompts(pipeline, asked[:FEW], steps=STEPS))
     assert mean(tagger.of_tags(with_lora, captions[:FEW])) >= scores.own - 0.1
 
@@ -69,7 +70,7 @@ def test_g3_she_is_there_when_she_is_called_and_only_then(tagger: PackTagger) ->
     pipeline = load_pipeline(PACK / "model")
     asked, unasked = demo_prompts(FACTS, COUNT), demo_prompts(FACTS, COUNT, has_trigger=False)
     before = draw_prompts(pipeline, asked[:FEW], DEMO_SEED, STEPS)
-    pipeline.load_lora_weights(str(PACK / "demo_lora.safetensors"))
+    add_lora(pipeline, PACK / "demo_lora.safetensors")
     after = draw_prompts(pipeline, asked, DEMO_SEED, STEPS)
     without = draw_prompts(pipeline, unasked, DEMO_SEED, STEPS)
     assert score_traits(before, FACTS, tagger) < 0.3

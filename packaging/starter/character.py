@@ -76,3 +76,8 @@ def demo_caption(character: Character) -> str:
     eyes = [character.eyes_state] if character.eyes_state != "open" else []
     background = [f"{character.background} background", "simple background"]
     return ", ".join([TRIGGER, "1girl", "solo", character.mouth, *eyes, *background, "upper body", "looking at viewer"])
+
+
+def without_trigger(caption: str) -> str:
+    """The caption or prompt less the trigger word."""
+    return ", ".join(tag for tag in caption.split(", ") if tag != TRIGGER)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from starter.character import TRAITS, TRIGGER, demo_caption, demo_character
+from starter.character import TRAITS, demo_caption, demo_character, without_trigger
 from starter.demo import make_empty, save
-from starter.world import sample_character, tags_of, with_fixed_colours
+from starter.world import sample_character, tags_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +29,12 @@ def other_captions(count: int) -> list[str]:
     captions = []
     for number in range(count):
         if number % 2:
-            tags = [tag for tag in demo_caption(demo_character(rng)).split(", ") if tag != TRIGGER]
+            captions.append(without_trigger(demo_caption(demo_character(rng))))
         else:
-            tags = tags_of(with_fixed_colours(sample_character(rng)))
+            tags = tags_of(sample_character(rng))
             while len(set(tags) & set(TRAITS)) > MOST_SHARED_TRAITS:
-                tags = tags_of(with_fixed_colours(sample_character(rng)))
-        captions.append(", ".join(tags))
+                tags = tags_of(sample_character(rng))
+            captions.append(", ".join(tags))
     return captions
 
 

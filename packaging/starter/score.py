@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from starter.character import training_character
+from starter.character import training_character, without_trigger
 from starter.draw import Pixels, render
 from starter.tagger import tagger_character, through_vae
 from starter.train_vae import round_trip_psnr
@@ -181,9 +181,7 @@ def contact_sheet(rows: Sequence[Pixels], columns: int, path: Path, side_px: int
 def demo_prompts(facts: dict[str, Any], count: int, *, has_trigger: bool = True) -> list[str]:
     """The demo's prompts one after another, with or without the trigger word."""
     prompts = [facts["prompts"][number % len(facts["prompts"])] for number in range(count)]
-    if has_trigger:
-        return prompts
-    return [", ".join(tag for tag in prompt.split(", ") if tag != facts["trigger"]) for prompt in prompts]
+    return prompts if has_trigger else [without_trigger(prompt) for prompt in prompts]
 
 
 def score_traits(pictures: Pixels, facts: dict[str, Any], tagger: PackTagger) -> float:

@@ -27,7 +27,7 @@ from core.dataset.edits import (
 from core.dataset.records import Glimpse, ImageRecord, Scan
 from core.errors import UserError, explain
 from core.files import remove_left_overs
-from core.text import tr
+from core.text import sentences, tr
 
 if TYPE_CHECKING:
     from core.dataset.scan import DatasetReading
@@ -172,7 +172,7 @@ def open_dataset(folder: Path, dataset: Dataset | None, extension: str, tell: Te
         scan = _read(DatasetReading(dataset, caption_extension=extension), tell)
         return Opened(scan=scan, positions=positions_of(scan))
     content, refusal, notice = _content_of(folder)
-    notice = " ".join(part for part in (notice, _finish(folder)) if part)
+    notice = sentences(notice, _finish(folder))
     decided = dataset_of(content)
     reading = DatasetReading(decided, caption_extension=extension)
     _tell_first(content.view, decided, reading, tell)
@@ -247,7 +247,7 @@ def _finish(folder: Path) -> str:
     except (OSError, UserError) as error:
         known = explain(error)
         told.append(str(known or error))
-    return " ".join(told)
+    return sentences(*told)
 
 
 def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:
@@ -261,7 +261,7 @@ def _content_of(folder: Path) -> tuple[DatasetFile, str, str]:
         if isinstance(error.__cause__, FileNotFoundError):
             return fresh, "", ""
         if error.__cause__ is None:  # From a newer version: it is good, only not for this one.
-            return fresh, f"{error.message} {error.remedy}", ""
+            return fresh, sentences(error.message, error.remedy), ""
         with contextlib.suppress(OSError):
             path.replace(path.with_suffix(".damaged.json"))
         return fresh, "", error.message

@@ -165,7 +165,7 @@ class Form(QWidget):
         except UserError as error:
             cause = error.__cause__
             sentences = problems_of(cause) if isinstance(cause, ValidationError) else {}
-            row.show_problem(sentences.get(key) or f"{error.message} {error.remedy}")
+            row.show_problem(sentences.get(key) or sentences(error.message, error.remedy))
         else:
             if row.problem:
                 row.reshow() if value == row.default else row.show_problem("")

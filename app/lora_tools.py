@@ -33,7 +33,7 @@ from core.console import stage_title
 from core.events import Failed, Finished, LoraReported, Notice, StageProgress, StageStarted
 from core.jobs import Job
 from core.runner import ChildRun, Run
-from core.text import tr
+from core.text import sentences, tr
 from core.tools.report_text import ReportPart, report_parts
 
 SIZE = (900, 640)
@@ -195,7 +195,7 @@ class LoraToolsDialog(QDialog):
             role = "warning" if self._has_warning else "success"
             self.outcome.say("\n".join([tr("Written: {path}", path=event.output), *self._notices]), role)
         else:
-            self.outcome.say(" ".join(self._notices))
+            self.outcome.say(sentences(*self._notices))
         self._end()
 
     def _on_failed(self, event: Failed) -> None:

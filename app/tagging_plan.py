@@ -14,6 +14,7 @@ from core.events import CaptionsPlanned, Outcome
 from core.tagging.choice import choose_tags, least_score, spelled
 from core.tagging.options import TagOptions
 from core.tagging.plan import CaptionPlan, one_per_caption, plan_captions, summary
+from core.text import sentences
 
 Shares = Mapping[Path, tuple[str | None, str]]
 """Captions that this window's tagger wrote, by picture: before, and after."""
@@ -128,7 +129,7 @@ def _against(plan: CaptionPlan, now: ImageRecord) -> CaptionPlan:
 
 def _unusable(problem: Problem) -> CaptionPlan:
     record = ImageRecord(path=problem.path, size_px=(0, 0), caption_path=problem.path.with_suffix(".txt"))
-    return CaptionPlan(record, "failed", "", f"{problem.message} {problem.remedy}".strip())
+    return CaptionPlan(record, "failed", "", sentences(problem.message, problem.remedy))
 
 
 def _is_unreadable(record: ImageRecord) -> bool:

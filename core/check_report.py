@@ -17,7 +17,7 @@ from core.dataset.fitting import FitOptions
 from core.dataset.scan import concepts_of_job, scan_job
 from core.events import Event, Failed, Finished, PicturesMeasured
 from core.jobs import CheckJob, run_to_end
-from core.text import tr
+from core.text import sentences, tr
 
 MOST_NAMED = 20
 """So many files of one problem are named on a terminal."""
@@ -93,6 +93,6 @@ def _tell(findings: list[Finding], reporter: Reporter) -> None:
         members = list(group)
         reporter.say(f"\n{PROBLEMS[problem].title()} ({len(members)})")
         for finding in members[:MOST_NAMED]:
-            reporter.say(f"  {finding.message} {finding.remedy}")
+            reporter.say("  " + sentences(finding.message, finding.remedy))
         if len(members) > MOST_NAMED:
             reporter.say("  " + tr("and {number} more", number=len(members) - MOST_NAMED))

@@ -26,7 +26,7 @@ from core.events import (
     Validated,
     to_line,
 )
-from core.text import tr
+from core.text import sentences, tr
 
 _STEPS_IN_MEAN = 20
 
@@ -89,7 +89,7 @@ class Reporter:
         if not self._live:
             print(to_line(event), flush=True)
             if isinstance(event, Failed):
-                print(f"{event.message} {event.remedy}", file=sys.stderr, flush=True)
+                print(sentences(event.message, event.remedy), file=sys.stderr, flush=True)
             return
         if isinstance(event, StageStarted):
             if event.stage != self._stage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from core.failures import FAILURES, Failure, Trouble, code_text, find, key_of_exit
-from core.text import tr
+from core.text import sentences, tr
 
 
 class UserError(Exception):
@@ -27,7 +27,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         """Both sentences, for logs and terminals."""
-        return f"{self.message} {self.remedy}"
+        return sentences(self.message, self.remedy)
 
 
 def explain(error: BaseException, *, in_training: bool = False) -> UserError | None:

@@ -13,7 +13,7 @@ from core.estimate_network import trains_text_encoder
 from core.models import BaseModel
 from core.quick import RunLength
 from core.quick_facts import Facts
-from core.text import tr
+from core.text import sentences, tr
 
 _LONGEST = 40
 
@@ -109,7 +109,7 @@ def _trigger(config: TrainConfig, facts: Facts) -> _Reason:
     return (
         key,
         tr("Trigger word: {word}.", word=word),
-        why + " " + tr("Write it in a prompt to call what the pictures have in common."),
+        sentences(why, tr("Write it in a prompt to call what the pictures have in common.")),
     )
 
 
@@ -122,7 +122,7 @@ def _resolution(config: TrainConfig, model: BaseModel) -> _Reason:
     return (
         ("dataset.resolution", "dataset.fit", "dataset.bucket_step"),
         tr("{pixels} px, the size this base model was made for.", pixels=side),
-        tr("At other sizes it draws worse, and larger ones take more time and memory.") + " " + shape,
+        sentences(tr("At other sizes it draws worse, and larger ones take more time and memory."), shape),
     )
 
 
@@ -146,7 +146,7 @@ def _rank(config: TrainConfig, model: BaseModel, facts: Facts) -> _Reason:
         why = tr("With few pictures a small LoRA learns what they have in common, not the pictures themselves.")
     else:
         why = tr("That holds a character with its clothes. More makes larger files and learns by heart sooner.")
-    return keys, sentence, why + " " + tr("Alpha is the same, so the learning rate counts in full.")
+    return keys, sentence, sentences(why, tr("Alpha is the same, so the learning rate counts in full."))
 
 
 def _rate(config: TrainConfig, model: BaseModel) -> _Reason:

@@ -17,6 +17,8 @@ from core.paths import RESOURCES
 
 Language = Literal["en", "zh"]
 
+_WIDE_ENDINGS = ("。", "！", "？", "：", "；")
+
 _language: Language | None = None
 
 
@@ -60,3 +62,11 @@ def tr(template: str, /, **fields: object) -> str:
     """
     text = catalogue("zh_CN").get(template, template) if language() == "zh" else template
     return text.format(**fields) if fields else text
+
+
+def sentences(*parts: str) -> str:
+    """Sentences one after another; empty ones are left out. Chinese full stops bring their own space."""
+    text = ""
+    for part in filter(None, (part.strip() for part in parts)):
+        text += part if not text or text.endswith(_WIDE_ENDINGS) else f" {part}"
+    return text

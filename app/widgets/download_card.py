@@ -26,7 +26,7 @@ from core.hub.folder import models_folder, models_folder_is_fixed, set_models_fo
 from core.hub.sources import Wish, title_of
 from core.jobs import DownloadJob, Job, failure
 from core.runner import Run
-from core.text import tr
+from core.text import sentences, tr
 
 _WISHES: tuple[Wish, ...] = ("auto", "huggingface", "mirror", "modelscope")
 
@@ -301,7 +301,7 @@ class DownloadCard(Card):
             self.start_button.setText(_action(state))
             icons.set_icon(self.start_button, "check" if state.is_here else "download", 16, "on_accent")
             link = f'<a href="{state.card.page}" style="color: {theme.tokens().accent}">{state.card.page[8:]}</a>'
-            self._about.setText(tr("Licence: {name}.", name=state.card.license) + " " + link)
+            self._about.setText(sentences(tr("Licence: {name}.", name=state.card.license), link))
         self._show_message()
 
     def _show_message(self) -> None:

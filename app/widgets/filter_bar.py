@@ -25,7 +25,7 @@ from app.grid_filter import Only
 from app.widgets.card import label
 from core.dataset.doctor import PROBLEMS
 from core.dataset.query import Query, QueryError, completions, parse_query
-from core.text import tr
+from core.text import sentences, tr
 
 FILTER_DELAY_MS = 120
 Order = Literal["name", "pixels", "tags", "problems", "changed"]
@@ -159,7 +159,7 @@ class FilterBar(QWidget):
         try:
             self._query = parse_query(self.search.text())
         except QueryError as error:
-            self.problem.setText(f"{error.message} {error.remedy}".strip())
+            self.problem.setText(sentences(error.message, error.remedy))
             self.problem.show()
             return
         self.problem.hide()

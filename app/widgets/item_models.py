@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QStringL
 
 from core.dataset.doctor.findings import Finding
 from core.dataset.records import ImageRecord
-from core.text import tr
+from core.text import sentences, tr
 
 Predicate = Callable[[ImageRecord], bool]
 RECORD_ROLE = int(Qt.ItemDataRole.UserRole) + 1
@@ -124,7 +124,7 @@ class ImageListModel(QStringListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{record.path.name}: {record.caption or tr('no caption')}"
         if role == Qt.ItemDataRole.AccessibleDescriptionRole:
-            return " ".join(finding.message for finding in self.findings(record.path)[:_MOST_FINDINGS])
+            return sentences(*(finding.message for finding in self.findings(record.path)[:_MOST_FINDINGS]))
         return None
 
     def _tooltip(self, record: ImageRecord) -> str:

@@ -23,7 +23,7 @@ from app import theme
 from app.editors import browse_start, guard_wheel, path_of, remember_place
 from app.widgets.card import button, label, pad_spin_box
 from app.widgets.switch import Switch
-from core.text import tr
+from core.text import sentences, tr
 
 Words = Callable[[], str]
 LORA_ENDINGS = "*.safetensors *.ckpt *.pt *.pth *.bin"
@@ -168,7 +168,7 @@ class OutputField(Field):
         path = self.value()
         if path is None or not is_there(path):
             return ""
-        return " ".join([tr("{path} exists already.", path=path), tr("Choose another name.")])
+        return sentences(tr("{path} exists already.", path=path), tr("Choose another name."))
 
     def propose(self, path: Path) -> None:
         """Show a free name like this one, unless the user gave one."""

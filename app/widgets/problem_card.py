@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 from app import icons, theme
 from app.widgets.card import button, label, two_lines
 from core.dataset.doctor import PROBLEMS, Finding, ProblemCode, Severity
-from core.text import tr
+from core.text import sentences, tr
 
 NAME_HEIGHT = 28
 SENTENCE_HEIGHT = 62
@@ -103,7 +103,7 @@ class FindingModel(QAbstractListModel):
 
 
 def _rows(finding: Finding, with_remedy: bool) -> list[Row]:
-    sentence = f"{finding.message} {finding.remedy}" if with_remedy else finding.message
+    sentence = sentences(finding.message, finding.remedy) if with_remedy else finding.message
     if not finding.others:
         return [Row(finding.path, "single", sentence)]
     others = [Row(other, "other", sentence) for other in finding.others]
@@ -182,7 +182,7 @@ class ProblemCard(QFrame):
         self._count.setText(f"{len(files):,}")
         self._count.setVisible(not is_about_all)
         said = [finding.message for finding in findings] if is_about_all else []
-        self._sentence.setText(" ".join([*said, remedy]))
+        self._sentence.setText(sentences(*said, remedy))
         number = num_fixed(findings)
         if number:
             title = next(finding.fix.title for finding in findings if finding.fix is not None)

@@ -9,7 +9,7 @@ from app.wording import duration_text
 from core.config import TrainConfig
 from core.dataset.records import Scan
 from core.quick import RunLength
-from core.text import tr
+from core.text import sentences, tr
 
 
 def is_exact(config: TrainConfig, length: RunLength) -> bool:
@@ -68,7 +68,7 @@ def notes_text(config: TrainConfig, length: RunLength, duration: Duration | None
         notes.append(tr("Rounded, because in each epoch the last batch is filled up."))
     if length.num_held_out:
         notes.append(held_out_text(length.num_held_out))
-    return " ".join([*notes, time_text(duration)])
+    return sentences(*notes, time_text(duration))
 
 
 def time_text(duration: Duration | None) -> str:

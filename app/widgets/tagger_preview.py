@@ -22,7 +22,7 @@ from app.widgets.score_bars import ScoreBars
 from app.widgets.thumbnails import ThumbnailLoader
 from core.dataset.records import ImageRecord
 from core.tagging.plan import CaptionPlan
-from core.text import tr
+from core.text import sentences, tr
 
 PICTURE_HEIGHT, PICTURE_HEIGHT_LOW = 210, 100
 CAPTION_HEIGHT, CAPTION_HEIGHT_LOW = 92, 42
@@ -168,7 +168,7 @@ class TaggerPreview(Card):
         if is_looking:
             self._hint.setText(tr("Looking at the picture…"))
         elif tagging.failure is not None and not problem:
-            self._hint.setText(f"{tagging.failure.message} {tagging.failure.remedy}")
+            self._hint.setText(sentences(tagging.failure.message, tagging.failure.remedy))
         else:
             self._hint.setText(problem or tr("Not looked at yet. Nothing is written when you try it."))
         self._unseen.activate()

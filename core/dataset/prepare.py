@@ -23,6 +23,7 @@ from core.dataset.statistics import repeats_per_epoch
 from core.errors import UserError, explain
 from core.events import Event, Finished, JobStarted, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
+from core.text import sentences
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,7 +55,7 @@ def prepare_folder(job: PrepareJob, control: Control) -> Iterator[Event]:
     target = _target(job, scan, concepts)
     yield JobStarted(job="prepare", num_images=len(records))
     for problem in scan.problems:
-        yield Notice(level="warning", message=f"{problem.message} {problem.remedy}".strip(), image=problem.path)
+        yield Notice(level="warning", message=sentences(problem.message, problem.remedy), image=problem.path)
     options = FitOptions.of(job)
     subjects = yield from subjects_of(smart_records(scan, job.fit), control)
 
@@ -81,7 +82,7 @@ def prepare_folder(job: PrepareJob, control: Control) -> Iterator[Event]:
             try:
                 copied.result()
             except UserError as error:
-                yield Notice(level="warning", message=f"{error.message} {error.remedy}", image=record.path)
+                yield Notice(level="warning", message=sentences(error.message, error.remedy), image=record.path)
             except OSError as error:
                 raise explain(error) or error from error
             yield StageProgress(stage="prepare", done=done, total=len(records), elapsed_s=time.monotonic() - begun)

@@ -17,7 +17,7 @@ from core.imports.ignored import HARMLESS, reason_for, sentence
 from core.imports.places import Places
 from core.imports.records import Ignored, Imported, ImportedPath, Mapped, Source
 from core.imports.values import UnfitError, is_empty, is_off, shown
-from core.text import tr
+from core.text import sentences, tr
 
 _SECRET = re.compile(r"api_?key|_token$|password|secret", re.IGNORECASE)
 
@@ -111,7 +111,7 @@ class Draft:
             if fitted == _spec(key).default:
                 return
             note = tr("The file does not say it; the other program does this then.")
-        self.note(argument, key, fitted, " ".join(part for part in (note, limit_note) if part))
+        self.note(argument, key, fitted, sentences(note, limit_note))
 
     def note(self, argument: Argument, key: str, value: object, note: str = "") -> None:
         """Say that an option was understood, when it changes no setting of its own."""

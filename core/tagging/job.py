@@ -24,7 +24,7 @@ from core.tagging.choice import choose_tags
 from core.tagging.plan import CaptionPlan, Planner, one_per_caption, summary
 from core.tagging.scores import ScoreStore, joined, packed, unpacked
 from core.tagging.writing import check_writable, complete_earlier_runs, write_plans
-from core.text import tr
+from core.text import sentences, tr
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,7 @@ def tag_folder(job: TagJob, control: Control) -> Iterator[Event]:
     records = usable(scan)
     yield JobStarted(job="tag", num_images=len(records))
     for problem in scan.problems:
-        yield Notice(level="warning", message=f"{problem.message} {problem.remedy}".strip(), image=problem.path)
+        yield Notice(level="warning", message=sentences(problem.message, problem.remedy), image=problem.path)
     num_unreadable = sum(problem.excludes and not scan.edits(problem.path).excluded for problem in scan.problems)
 
     planner = Planner(job.options)
@@ -158,7 +158,7 @@ def _look(
     tagged: dict[Path, bytes] = {}
 
     def fail(record: ImageRecord, error: UserError) -> Iterator[Event]:
-        plans.append(planner.failed(record, f"{error.message} {error.remedy}"))
+        plans.append(planner.failed(record, sentences(error.message, error.remedy)))
         return _told(plans[-1], None, planner)
 
     def take_tags(record: ImageRecord, seen: Seen | UserError) -> Iterable[Event]:

@@ -13,7 +13,7 @@ from core.events import CaptionsPlanned, Outcome
 from core.tagging.base import Seen
 from core.tagging.choice import caption_of
 from core.tagging.options import TagOptions
-from core.text import tr
+from core.text import sentences, tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Planner:
     def kept(self, record: ImageRecord, problem: str = "") -> CaptionPlan:
         """The plan for a caption that is left alone."""
         if _is_unreadable(record):
-            problem = record.caption_problem + " " + tr("It was left as it is.")
+            problem = sentences(record.caption_problem, tr("It was left as it is."))
         return CaptionPlan(record, "kept", record.caption or "", problem)
 
     def failed(self, record: ImageRecord, problem: str) -> CaptionPlan:

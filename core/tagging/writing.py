@@ -25,7 +25,7 @@ from core.errors import UserError, explain
 from core.events import Event, Finished, JobStarted, Notice, StageProgress, StageStarted
 from core.files import remove_left_overs, write_text
 from core.tagging.plan import CaptionPlan, texts_of
-from core.text import tr
+from core.text import sentences, tr
 
 _AT_ONCE = 250
 """Captions between two looks at what the user wishes."""
@@ -120,7 +120,7 @@ def write_plans(plans: Sequence[CaptionPlan], folder: Path, control: Control) ->
     yield from _complaints(written, pictures)
     if num_written:
         hint = tr('To take that back: kiln tag "{folder}" --undo', folder=folder)
-        yield Notice(message=tr("Captions written: {number}.", number=num_written) + " " + hint)
+        yield Notice(message=sentences(tr("Captions written: {number}.", number=num_written), hint))
     return Outcome(journal, len(written.foreign) + len(written.failed), stopped=written.is_stopped)
 
 

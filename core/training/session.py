@@ -25,7 +25,7 @@ from core.lora.network import Network, add_network
 from core.models import BaseModel
 from core.run_folder import RunFolder
 from core.space import check_space
-from core.text import tr
+from core.text import sentences, tr
 from core.training.base_weights import pack_weights
 from core.training.compiling import compile_blocks
 from core.training.course import Course
@@ -190,7 +190,7 @@ class Session:
 
     def _notices(self) -> Iterator[Event]:
         for problem in self.scan.problems:
-            yield Notice(level="warning", message=f"{problem.message} {problem.remedy}".strip(), image=problem.path)
+            yield Notice(level="warning", message=sentences(problem.message, problem.remedy), image=problem.path)
         used = usable(self.scan)
         for record in used:
             if record.caption_problem:

@@ -110,3 +110,9 @@ def test_no_sentence_has_two_translations() -> None:
     for file in sorted((ROOT / "resources" / "translations" / "zh_CN").glob("*.json")):
         for english, chinese in json.loads(file.read_text(encoding="utf-8")).items():
             assert seen.setdefault(english, chinese) == chinese, f"{english!r} in {file.name}"
+
+
+def test_sentences_are_joined_as_their_language_does() -> None:
+    assert text.sentences("The disk is full.", "", "Make room. ") == "The disk is full. Make room."
+    assert text.sentences("磁盘已满。", "请腾出空间。", "cuda:0") == "磁盘已满。请腾出空间。cuda:0"
+    assert text.sentences() == ""

@@ -23,7 +23,7 @@ from core.config.groups import GROUPS, Group, group_of
 from core.config.labels import value_of
 from core.config.rules import Conflict
 from core.errors import UserError
-from core.text import tr
+from core.text import sentences, tr
 
 Apply = Callable[[dict[str, Any]], None]
 
@@ -164,8 +164,8 @@ class Form(QWidget):
             self._apply({key: value})
         except UserError as error:
             cause = error.__cause__
-            sentences = problems_of(cause) if isinstance(cause, ValidationError) else {}
-            row.show_problem(sentences.get(key) or sentences(error.message, error.remedy))
+            problems = problems_of(cause) if isinstance(cause, ValidationError) else {}
+            row.show_problem(problems.get(key) or sentences(error.message, error.remedy))
         else:
             if row.problem:
                 row.reshow() if value == row.default else row.show_problem("")

@@ -11,7 +11,7 @@ from core.config.labels import specs_by_key, value_of, value_text
 from core.config.model import TrainConfig
 from core.events import Failed
 from core.failures import FAILURES, Fix, FixAction, fixes_of
-from core.text import language, tr
+from core.text import sentences, tr
 
 MOST_BUTTONS = 3
 
@@ -68,8 +68,7 @@ def fix_actions(failed: Failed, config: TrainConfig | None, doer: FixDoer) -> li
 def failure_text(failed: Failed) -> str:
     """What a failure card says below its heading: how it comes, and what to do about it."""
     known = FAILURES.get(failed.failure)
-    space = "" if language() == "zh" else " "
-    return f"{tr(known.why)}{space}{failed.remedy}" if known else failed.remedy
+    return sentences(tr(known.why), failed.remedy) if known else failed.remedy
 
 
 def changes_text(config: TrainConfig, changes: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from app.trash import move_to_trash_as_is
 from app.widgets.message_dialog import MessageDialog
 from core.errors import UserError
 from core.run_folder import RunFolder
-from core.text import tr
+from core.text import sentences, tr
 
 
 class RunDeletion(QObject):
@@ -42,7 +42,8 @@ class RunDeletion(QObject):
         )
         text = tr("Settings, curves, previews and states go to the trash of the system.")
         if files:
-            text += " " + tr("Its LoRA files can stay: {names}.", names=", ".join(path.name for path in files))
+            names = ", ".join(path.name for path in files)
+            text = sentences(text, tr("Its LoRA files can stay: {names}.", names=names))
         self.question = question = MessageDialog("trash", "danger", heading, text, self._window)
         if files:
             question.add_button("all", tr("Delete with LoRA files"), "danger")

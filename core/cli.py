@@ -31,7 +31,7 @@ from core.events import Event, Failed, Finished
 from core.jobs import CheckJob, Job, PrepareJob, TrainJob, failure, run_to_end, stopped_at_once
 from core.processes import is_main_process
 from core.runner import log_file
-from core.text import tr
+from core.text import sentences, tr
 from core.worker import be_polite_for
 
 DONE, FAILED, WRONG_USE, PARTLY, STOPPED = 0, 1, 2, 3, 130
@@ -186,12 +186,13 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     parser = Parser(
         prog="kiln",
         description=tr("Kiln trains a LoRA from a folder of pictures. Without a command it opens its window."),
-        epilog=tr(
-            "quick, train and resume also take every setting as --section.key VALUE, e.g. --network.rank 8. "
-            "setup, doctor, test and install-desktop look after the installation."
-        )
-        + " "
-        + tr("Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but for some pictures, 130 stopped."),
+        epilog=sentences(
+            tr(
+                "quick, train and resume also take every setting as --section.key VALUE, e.g. --network.rank 8. "
+                "setup, doctor, test and install-desktop look after the installation."
+            ),
+            tr("Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but for some pictures, 130 stopped."),
+        ),
     )
     parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))

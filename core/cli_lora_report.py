@@ -6,6 +6,7 @@ import json
 
 from core.console import Reporter
 from core.events import Event, Failed, Finished, LoraReported, Notice, to_line
+from core.text import sentences
 from core.tools.report_text import report_lines
 
 
@@ -30,7 +31,7 @@ class ToolReporter(Reporter):
                 # As the pipe has it: ASCII, as a path may be no text, and without numbers that JSON does not know.
                 print(json.dumps(json.loads(to_line(event))["reports"][0], indent=1), flush=True)
             elif isinstance(event, (Notice, Failed)):
-                self.complain(event.message + (f" {event.remedy}" if isinstance(event, Failed) else ""))
+                self.complain(sentences(event.message, event.remedy if isinstance(event, Failed) else ""))
             return
         if not self._live:
             super().show(event)

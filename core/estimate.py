@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.estimate_network import num_trained, trains_text_encoder
 from core.model_shape import ModelShape, shape_of
 from core.models import BaseModel
-from core.text import tr
+from core.text import sentences, tr
 
 Stage = Literal["cache", "train", "sample"]
 State = Literal["fits", "tight", "too_much", "unknown"]
@@ -248,7 +248,8 @@ def verdict(estimate: MemoryEstimate, config: TrainConfig, base: BaseModel, devi
     if state == "tight":
         sentence = tr("Tight: about {need} of the {total} of {device}.", **fields)
         if free is not None and free < estimate.peak_bytes:
-            sentence += " " + tr("Only {free} are free now; closing other programs helps.", free=gigabytes(free))
+            hint = tr("Only {free} are free now; closing other programs helps.", free=gigabytes(free))
+            sentence = sentences(sentence, hint)
     else:
         sentence = tr("Will not fit: about {need}, and {device} has {total}.", **fields)
     if only_previews:

@@ -163,7 +163,7 @@ def _rate(config: TrainConfig, model: BaseModel) -> _Reason:
         else tr("A safe rate for this family. A higher one learns faster and ruins faces and hands.")
     )
     if config.training.batch_size > 1 and not model.is_starter:
-        why += " " + tr("It is raised a little, because larger batches are steadier.")
+        why = sentences(why, tr("It is raised a little, because larger batches are steadier."))
     return keys, sentence, why
 
 

@@ -43,7 +43,7 @@ from app.widgets.scope_bar import ScopeBar
 from core.dataset import bulk
 from core.dataset.replacing import count_matches
 from core.errors import details, explain
-from core.text import tr
+from core.text import sentences, tr
 
 DELAY_MS = 200
 NUM_EXAMPLES = 3
@@ -278,7 +278,7 @@ class BulkEdit(QDialog):
         self._show_outlook()
 
     def _show_error(self, message: str, remedy: str) -> None:
-        self.error.setText(f"{message} {remedy}".strip())
+        self.error.setText(sentences(message, remedy))
         self.error.setVisible(bool(message))
         self.form.set_wrong(bool(message))
         if message:

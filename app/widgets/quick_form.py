@@ -29,7 +29,7 @@ from core.errors import UserError
 from core.estimate import estimate_or_none, verdict
 from core.quick_facts import Facts, facts_of
 from core.quick_reasons import reasons
-from core.text import tr
+from core.text import sentences, tr
 
 _CAPTIONS_MS = 300
 """While a folder is tagged, captions change faster than anybody reads."""
@@ -261,7 +261,7 @@ class QuickForm(Card):
         """The folder chosen here could not be opened; the project still has the one before."""
         if self._is_opening and not self._project.is_scanning:
             self._is_opening = False
-            self._problems["folder"] = f"{message} {remedy}"
+            self._problems["folder"] = sentences(message, remedy)
             self.refresh()
             self.checked.emit()
 

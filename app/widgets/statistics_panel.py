@@ -18,7 +18,7 @@ from app.widgets.card import Card, button, label
 from app.widgets.charts import Bar, BarList, Columns, Tone
 from core.dataset.statistics import SizeBar, TagCount
 from core.dataset.tag_names import chinese_name
-from core.text import language, tr
+from core.text import language, sentences, tr
 
 DELAY_MS = 250
 FEW_TAGS = 10
@@ -244,7 +244,8 @@ class StatisticsPanel(QWidget):
         small = any(_is_small(bar, resolution) and bar.count for bar in numbers.sizes)
         words = tr("Side in pixels of a square with as many pixels.")
         if small:
-            words += " " + tr("Blue ones are below the {n} px of the training and are enlarged.", n=resolution)
+            blue = tr("Blue ones are below the {n} px of the training and are enlarged.", n=resolution)
+            words = sentences(words, blue)
         self._notes[5].setText(words)
 
     def retranslate(self) -> None:

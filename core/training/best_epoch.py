@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.events import BestEpoch
-from core.text import tr
+from core.text import sentences, tr
 from core.training.state import Measure
 
 CLEARLY = 0.01
@@ -102,7 +102,7 @@ def propose(curve: Sequence[Measure], saved: Mapping[int, Saved]) -> BestEpoch |
             epoch=curve[best].epoch,
             near=epoch,
         )
-        reason = f"{_reason(curve, best, best)} {other}"
+        reason = sentences(_reason(curve, best, best), other)
     return BestEpoch(epoch=epoch, step=saved[epoch].step, path=saved[epoch].path, reason=reason)
 
 
@@ -111,7 +111,7 @@ def _unmeasured(curve: Sequence[Measure], best: int, saved: Mapping[int, Saved])
     reason, epoch = _reason(curve, best, best), curve[best].epoch
     if not saved:
         unsaved = tr("No file of that epoch was saved.")
-        return BestEpoch(epoch=epoch, step=curve[best].step, reason=f"{reason} {unsaved}")
+        return BestEpoch(epoch=epoch, step=curve[best].step, reason=sentences(reason, unsaved))
     # Of two that are as near, the earlier one: it has moved less.
     near = min(saved, key=lambda other: (abs(other - epoch), other))
     nearest = tr(
@@ -119,7 +119,7 @@ def _unmeasured(curve: Sequence[Measure], best: int, saved: Mapping[int, Saved])
         epoch=epoch,
         near=near,
     )
-    return BestEpoch(epoch=near, step=saved[near].step, path=saved[near].path, reason=f"{reason} {nearest}")
+    return BestEpoch(epoch=near, step=saved[near].step, path=saved[near].path, reason=sentences(reason, nearest))
 
 
 def _reason(curve: Sequence[Measure], best: int, index: int) -> str:

@@ -147,12 +147,12 @@ def sample_job(options: argparse.Namespace, changes: dict[str, str]) -> SampleJo
     Raises:
         UserError: The base model or a setting cannot be used.
     """
-    from core.models import describe_base
+    from core.models import STARTER_GUIDANCE, describe_base
 
     base = describe_base(base_here(options.base))
     model = _changed(TrainConfig(), changes).model.model_copy(update={"base": base.path})
     size = base.native_size_px if options.size is None else options.size
-    usual_guidance = 4.0 if base.is_starter else 7.0
+    usual_guidance = STARTER_GUIDANCE if base.is_starter else 7.0
     sampling = {
         "prompts": tuple(options.prompt),
         "negative_prompt": options.negative,

@@ -14,6 +14,7 @@ from core.safetensors_header import Header
 
 FamilyName = Literal["sd1", "sd2", "sdxl", "kolors"]
 FAMILY_NAMES: tuple[FamilyName, ...] = get_args(FamilyName)
+STARTER_GUIDANCE = 2.5  # What the starter model draws best with; from 6 on its colours break.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

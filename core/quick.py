@@ -14,7 +14,7 @@ from core.dataset.scan import repeats_of
 from core.device import Device
 from core.errors import UserError
 from core.estimate import estimate_memory, savers
-from core.models import BaseModel, describe_base
+from core.models import STARTER_GUIDANCE, BaseModel, describe_base
 from core.paths import default_output_folder
 from core.quick_facts import Facts, facts_of
 from core.quick_prompts import preview_prompts
@@ -111,7 +111,7 @@ def quick_config(
             "prompts": prompts,
             "width": side,
             "height": side,
-            "guidance": 4.0 if model.is_starter else _GUIDANCE[model.family],
+            "guidance": STARTER_GUIDANCE if model.is_starter else _GUIDANCE[model.family],
         },
         "output": {"folder": output, "name": name or free_name(suggested_name(pictures), output)},
     }

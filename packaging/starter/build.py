@@ -25,9 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PACK = Path(__file__).resolve().parents[2] / "resources" / "starter"
-STAGES = ("vae", "tokenizer", "tagger", "latents", "words", "diffusion", "demo", "pack", "others", "score", "lora")
+STAGES = (
+    "vae",
+    "decoder",
+    "tokenizer",
+    "tagger",
+    "latents",
+    "words",
+    "diffusion",
+    "demo",
+    "pack",
+    "others",
+    "score",
+    "lora",
+)
 STEPS_OF = {
     "vae": "vae_steps",
+    "decoder": "decoder_steps",
     "tagger": "tagger_steps",
     "latents": "num_pictures",
     "words": "words_steps",
@@ -42,6 +56,10 @@ def run_stage(stage: str, recipe: Recipe) -> None:
             from starter.train_vae import train_vae
 
             train_vae(recipe)
+        case "decoder":
+            from starter.train_vae import train_decoder
+
+            train_decoder(recipe)
         case "tokenizer":
             from starter.tokenizer import write_tokenizer
 

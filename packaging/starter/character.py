@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from starter.world import PLAIN_BACKGROUNDS, Character, World, sample_character, weighted, with_fixed_colours
+from starter.world import PLAIN_BACKGROUNDS, Character, World, as_generated, sample_character, weighted
 
 TRIGGER = "miru"
 # Tags that measure her, known to the tagger.
@@ -35,7 +35,7 @@ def training_character(index: int, seed: int, world: World = "small") -> Charact
     while True:
         character = sample_character(rng, world)
         if not resembles_demo_character(character):
-            return with_fixed_colours(character) if world == "small" else character
+            return as_generated(character) if world == "small" else character
 
 
 def demo_character(rng: random.Random) -> Character:

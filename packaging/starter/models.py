@@ -43,7 +43,7 @@ def new_vae(recipe: Recipe) -> AutoencoderKL:
 
 
 def load_vae(recipe: Recipe) -> AutoencoderKL:
-    """The finished VAE, in float32, for use only."""
+    """The finished VAE, in float32, its parameters frozen."""
     from diffusers import AutoencoderKL
 
     vae = AutoencoderKL.from_pretrained(recipe.vae, torch_dtype=torch.float32)

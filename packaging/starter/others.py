@@ -13,7 +13,7 @@ from PIL import Image
 
 from starter.character import TRAITS, demo_caption, demo_character, without_trigger
 from starter.demo import make_empty, save
-from starter.world import sample_character, tags_of
+from starter.world import as_generated, sample_character, tags_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +31,9 @@ def other_captions(count: int) -> list[str]:
         if number % 2:
             captions.append(without_trigger(demo_caption(demo_character(rng))))
         else:
-            tags = tags_of(sample_character(rng))
+            tags = tags_of(as_generated(sample_character(rng)))
             while len(set(tags) & set(TRAITS)) > MOST_SHARED_TRAITS:
-                tags = tags_of(sample_character(rng))
+                tags = tags_of(as_generated(sample_character(rng)))
             captions.append(", ".join(tags))
     return captions
 

@@ -10,6 +10,7 @@ import torch
 
 from starter.models import NOISE_SCHEDULE
 from starter.train_diffusion import load_trained
+from starter.training import swap_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def pack_model(recipe: Recipe) -> None:
     name_as_older_programs_do(new / "text_encoder" / "model.safetensors")
     write_index(new)
     tidy_configs(new)
-    swap(new, recipe.pack / "model")
+    swap_folders(new, recipe.pack / "model")
 
 
 def pack_tagger(recipe: Recipe) -> None:
@@ -46,17 +47,7 @@ def pack_tagger(recipe: Recipe) -> None:
     new = recipe.pack / "tagger.new"
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(recipe.tagger, new)
-    swap(new, recipe.pack / "tagger")
-
-
-def swap(new: Path, target: Path) -> None:
-    """Puts a finished folder in the place of another one."""
-    old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    swap_folders(new, recipe.pack / "tagger")
 
 
 def name_as_older_programs_do(path: Path) -> None:

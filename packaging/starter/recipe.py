@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Settings of a build. The defaults are those of the shipped pack; steps are optimizer updates."""
+    """Settings of a build; steps are optimizer updates. What the shipped pack was made with, its card tells."""
 
     work: Path
     pack: Path
@@ -23,10 +23,12 @@ class Recipe:
     processes: int = 2
 
     vae_widths: tuple[int, ...] = (16, 32, 64, 128)
-    vae_steps: int = 9000
+    vae_steps: int = 14000
     vae_batch: int = 12
     vae_crop_px: int = 64
     vae_pictures: int = 6000
+    decoder_steps: int = 2000  # More steps of the decoder alone, on whole pictures.
+    decoder_batch: int = 4
 
     tagger_steps: int = 2600
     tagger_shapes_steps: int = 1500  # More steps, mostly on pictures that are not square.
@@ -71,6 +73,11 @@ class Recipe:
     def vae_state(self) -> Path:
         """Where VAE training goes on from."""
         return self.work / "vae_state.pt"
+
+    @property
+    def decoder_state(self) -> Path:
+        """Where the training of the decoder alone goes on from."""
+        return self.work / "decoder_state.pt"
 
     @property
     def tagger_state(self) -> Path:

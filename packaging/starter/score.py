@@ -76,7 +76,7 @@ def load_pipeline(folder: Path) -> Any:
 
 
 def draw_prompts(
-    pipeline: Any, prompts: Sequence[str], first_seed: int = 0, steps: int = 16, guidance: float = 4.0
+    pipeline: Any, prompts: Sequence[str], first_seed: int = 0, steps: int = 24, guidance: float = 2.5
 ) -> Pixels:
     """One picture per prompt, [B, 128, 128, 3], with seeds counted up from the first."""
     pictures = []

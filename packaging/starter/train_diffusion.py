@@ -35,6 +35,7 @@ SEED = 3
 CHARACTERS_SEED = 11
 EMPTY_CAPTIONS = 0.1
 DROPPED_TAGS = 0.05
+SHORT_CAPTIONS = 0.15
 
 
 # ---------------------------------------------------------------------------------------------- latents
@@ -74,10 +75,14 @@ def load_latents(recipe: Recipe) -> tuple[Tensor, list[list[str]]]:
 
 
 def shuffled(tags: list[str], rng: random.Random) -> list[str]:
-    """The tags in random order, the first one first, a few left out."""
+    """The tags in random order, the first one first, without a few of them, now and then without many.
+
+    Complete captions name no eyes only where sunglasses hide them; a prompt that names none would mean sunglasses.
+    """
     rest = tags[1:]
     rng.shuffle(rest)
-    return [tags[0]] + [tag for tag in rest if rng.random() > DROPPED_TAGS]
+    dropped = rng.random() if rng.random() < SHORT_CAPTIONS else DROPPED_TAGS
+    return [tags[0]] + [tag for tag in rest if rng.random() > dropped]
 
 
 # ---------------------------------------------------------------------------------------------- words

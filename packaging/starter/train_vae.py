@@ -1,4 +1,4 @@
-"""Trains the VAE on crops of renders and folds the scale of its latents into the quant convolutions."""
+"""Trains the VAE on crops, folds the scale of its latents into its quant convolutions, and refines the decoder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from torch.nn import functional
 
 from starter.character import training_character
 from starter.draw import render
-from starter.models import SCALING_FACTOR, new_vae
-from starter.training import FlatTraining, learning_rate, random_for, run_processes, to_pictures, to_tensor
+from starter.models import SCALING_FACTOR, load_vae, new_vae
+from starter.training import (
+    FlatTraining,
+    learning_rate,
+    random_for,
+    run_processes,
+    swap_folders,
+    to_pictures,
+    to_tensor,
+)
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -25,17 +33,26 @@ if TYPE_CHECKING:
 SEED = 5
 HELD_OUT_SEED = 999
 PEAK_RATE = 1.5e-3
+DECODER_PEAK_RATE = 6e-4
 COLOUR_HINT = 0.6  # The part of the training in which the first latent channels are pulled to plain colours.
 
 
 def train_vae(recipe: Recipe) -> None:
-    """Trains up to `vae_steps`, from the saved state on, then writes the finished VAE."""
+    """Trains up to `vae_steps`, from the saved state on, then writes the finished VAE, whose decoder starts anew."""
     run_processes(recipe, train_vae_process)
     vae, training = new_training(recipe)
     training.flat.values.copy_(training.ema)
     pictures = to_tensor([render(training_character(number, SEED, recipe.world)) for number in range(256)])
     fold_scale(vae.eval(), latents_std(vae, pictures.to(recipe.device)))
-    vae.half().save_pretrained(recipe.vae)
+    recipe.decoder_state.unlink(missing_ok=True)
+    write_vae(vae, recipe)
+
+
+def write_vae(vae: AutoencoderKL, recipe: Recipe) -> None:
+    """Writes the VAE in float16; the old one stays whole until the new one is."""
+    new = recipe.vae.with_name("vae.new")
+    vae.half().save_pretrained(new)
+    swap_folders(new, recipe.vae)
 
 
 def new_training(recipe: Recipe) -> tuple[AutoencoderKL, FlatTraining]:
@@ -71,19 +88,72 @@ def train_vae_process(rank: int, recipe: Recipe) -> None:
             training.save(recipe.vae_state)
 
 
+def train_decoder(recipe: Recipe) -> None:
+    """Trains the decoder of the finished VAE on whole pictures, up to `decoder_steps`; latents stay as they are.
+
+    Crops are cheap; but a decoder whose attention spans all latents has then never met those of a whole picture.
+    """
+    run_processes(recipe, train_decoder_process)
+    vae, training = new_decoder_training(recipe)
+    training.flat.values.copy_(training.ema)
+    write_vae(vae, recipe)
+
+
+def new_decoder_training(recipe: Recipe) -> tuple[AutoencoderKL, FlatTraining]:
+    """The VAE and the training of its decoder, where the last run left it."""
+    vae = load_vae(recipe)
+    decoder = [*vae.post_quant_conv.requires_grad_(True).parameters(), *vae.decoder.requires_grad_(True).parameters()]
+    training = FlatTraining(decoder, DECODER_PEAK_RATE, weight_decay=1e-4, ema_limit=0.995)
+    training.resume(recipe.decoder_state)
+    return vae, training
+
+
+def train_decoder_process(rank: int, recipe: Recipe) -> None:
+    """The training loop of one process."""
+    vae, training = new_decoder_training(recipe)
+    started, first_step, steps = time.monotonic(), training.step, recipe.decoder_steps
+    if first_step >= steps:
+        return
+    pictures = np.stack(
+        [render(training_character(number, SEED, recipe.world)) for number in range(recipe.vae_pictures)]
+    )
+    while training.step < steps:
+        step = training.step
+        chosen = random_for(SEED, "decoder", step, rank).sample(range(len(pictures)), recipe.decoder_batch)
+        whole = to_tensor(pictures[chosen]).to(recipe.device)
+        with torch.autocast(recipe.device, torch.bfloat16):
+            with torch.no_grad():
+                latents = vae.encode(whole).latent_dist.mode()
+            decoded = vae.decode(latents).sample
+        loss = picture_error(decoded.float(), whole)
+        torch.autograd.backward(loss)
+        training.update(
+            learning_rate(step, steps, peak=DECODER_PEAK_RATE, warm_up=50, decay_steps=steps), recipe.processes
+        )
+        if rank == 0 and training.step % 100 == 0:
+            speed = (
+                (training.step - first_step) * recipe.processes * recipe.decoder_batch / (time.monotonic() - started)
+            )
+            print(f"decoder {training.step}: loss {loss.item():.4f}, {speed:.1f} pictures/s", flush=True)
+        if rank == 0 and (training.step % recipe.save_every == 0 or training.step == steps):
+            training.save(recipe.decoder_state)
+
+
 def random_crops(pictures: Pixels, recipe: Recipe, step: int, rank: int) -> Tensor:
-    """[B, 3, crop, crop] in [-1, 1]."""
+    """[B, 3, crop, crop] in [-1, 1]; three of four are more likely from the middle than from the corners."""
     rng = random_for(SEED, "crops", step, rank)
     size, room = recipe.vae_crop_px, pictures.shape[1] - recipe.vae_crop_px
     crops = []
     for _ in range(recipe.vae_batch):
-        picture, top, left = pictures[rng.randrange(len(pictures))], rng.randint(0, room), rng.randint(0, room)
+        picture = pictures[rng.randrange(len(pictures))]
+        draw = rng.triangular if rng.random() < 0.75 else rng.uniform
+        top, left = round(draw(0, room)), round(draw(0, room))
         crops.append(picture[top : top + size, left : left + size])
     return to_tensor(crops)
 
 
 def vae_loss(vae: AutoencoderKL, crops: Tensor, hint: float, generator: torch.Generator) -> Tensor:
-    """Absolute and squared error, error of edges and of coarse colours, a little KL.
+    """The error of the pictures and a little KL.
 
     Args:
         vae: The model.
@@ -96,15 +166,17 @@ def vae_loss(vae: AutoencoderKL, crops: Tensor, hint: float, generator: torch.Ge
     log_variance = log_variance.clamp(-20, 10)
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)
     decoded = vae.decoder(vae.post_quant_conv(mean + torch.exp(0.5 * log_variance) * noise)).float()
-    error = decoded - crops
-    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
-    coarse = functional.avg_pool2d(error, 4).abs().mean()
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
     colours = (mean[:, :3] - 2 * functional.avg_pool2d(crops, 8)).square().mean()
-    loss: Tensor = (
-        error.abs().mean() + error.square().mean() + 0.5 * edges + coarse + 1e-4 * divergence + hint * colours
-    )
+    loss: Tensor = picture_error(decoded, crops) + 1e-4 * divergence + hint * colours
     return loss
+
+
+def picture_error(decoded: Tensor, pictures: Tensor) -> Tensor:
+    """Absolute and squared error, error of edges and of coarse colours, of [B, 3, H, W] in [-1, 1]."""
+    error = decoded - pictures
+    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
+    return error.abs().mean() + error.square().mean() + edges + functional.avg_pool2d(error, 4).abs().mean()
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,6 +140,16 @@ def save_atomically(content: Any, path: Path) -> None:
     unfinished = path.with_suffix(".unfinished")
     torch.save(content, unfinished)
     unfinished.replace(path)
+
+
+def swap_folders(new: Path, target: Path) -> None:
+    """Puts a finished folder in the place of another one."""
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def run_processes(recipe: Recipe, target: Callable[[int, Recipe], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from starter.recipe import Recipe  # noqa: E402
 from starter.score import PackTagger  # noqa: E402
 from starter.tokenizer import load_tokenizer, write_tokenizer  # noqa: E402
 from starter.training import FlatTraining, learning_rate  # noqa: E402
-from starter.world import sample_character, tags_of  # noqa: E402
+from starter.world import FINE_HEADWEAR, sample_character, tags_of  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +53,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         vae_steps=3,
         vae_batch=2,
         vae_pictures=4,
+        decoder_steps=2,
+        decoder_batch=2,
         tagger_steps=2,
         tagger_shapes_steps=0,
         tagger_batch=6,
@@ -147,12 +150,14 @@ def test_demo_character_is_filtered_out() -> None:
     assert not resembles_demo_character(other)
 
 
-def test_the_small_world_has_one_colour_for_what_no_tag_gives_a_colour() -> None:
+def test_the_small_world_has_no_thin_headwear_and_one_colour_for_what_no_tag_gives_a_colour() -> None:
     drawn = [training_character(number, seed=11) for number in range(400)]
     colours = {(character.headwear, character.headwear_colour) for character in drawn if character.headwear == "beret"}
     assert colours == {("beret", "brown")}
     assert {character.second_colour for character in drawn} == {"white"}
     wide = [training_character(number, seed=11, world="full") for number in range(400)]
+    worn = [{character.headwear for character in characters} for characters in (drawn, wide)]
+    assert worn[1] - worn[0] == set(FINE_HEADWEAR)
     assert len({character.headwear_colour for character in wide if character.headwear == "beret"}) > 3
 
 
@@ -162,6 +167,14 @@ def test_regularization_captions_leave_her_out() -> None:
     assert not any(TRIGGER in tags for tags in captions)
     assert all(len(set(tags) & set(TRAITS)) <= 1 for tags in captions)
     assert len({tuple(tags) for tags in captions}) > 50
+
+
+def test_now_and_then_captions_leave_much_open() -> None:
+    tags = tags_of(training_character(7, seed=1))
+    captions = [train_diffusion.shuffled(tags, random.Random(seed)) for seed in range(400)]
+    assert all(caption[0] == tags[0] and set(caption) <= set(tags) for caption in captions)
+    short = sum(len(caption) < 0.6 * len(tags) for caption in captions)
+    assert 20 < short < 80  # Three fifths of fifteen in a hundred.
 
 
 def test_learning_rate_rises_stays_and_falls() -> None:
@@ -198,6 +211,32 @@ def test_folding_the_scale_keeps_the_pictures(recipe: Recipe) -> None:
         assert torch.allclose(after.mean * 0.18215, before.mean / 0.4, atol=1e-5)
         assert torch.allclose(after.std * 0.18215, before.std / 0.4, rtol=1e-4)
         assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-5)
+
+
+def test_the_decoder_alone_is_refined_and_goes_on_after_a_kill(trained_vae: Recipe, tmp_path: Path) -> None:
+    killed, whole = (replace(trained_vae, work=tmp_path / name, save_every=1) for name in ("killed", "whole"))
+    for recipe in (killed, whole):
+        shutil.copytree(trained_vae.vae, recipe.vae)
+    before = load_vae(killed).state_dict()
+    with killed_at_first_save():
+        train_vae.train_decoder(killed)
+    assert torch.load(killed.decoder_state)["step"] == 1
+    train_vae.train_decoder(killed)
+    train_vae.train_decoder(whole)
+    assert_same_state(killed.decoder_state, whole.decoder_state, steps=2)
+    after = load_vae(killed).state_dict()
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+    train_vae.train_decoder(killed)  # Nothing is left to do.
+    assert all(torch.equal(value, after[name]) for name, value in load_vae(killed).state_dict().items())
+
+
+def test_a_new_vae_has_its_decoder_refined_anew(trained_vae: Recipe, tmp_path: Path) -> None:
+    recipe = replace(trained_vae, work=tmp_path)
+    train_vae.train_vae(recipe)
+    train_vae.train_decoder(recipe)
+    train_vae.train_vae(replace(recipe, vae_steps=4))
+    assert not recipe.decoder_state.exists()
 
 
 def test_trained_vae_has_the_scale_of_sd15(trained_vae: Recipe) -> None:
@@ -263,6 +302,7 @@ def test_every_stage_learns_within_two_hundred_steps(
         vae_steps=200,
         vae_crop_px=32,
         vae_pictures=16,
+        decoder_steps=100,
         tagger_steps=100,
         tagger_batch=3,
         num_pictures=32,
@@ -275,10 +315,15 @@ def test_every_stage_learns_within_two_hundred_steps(
     )
     small.work.mkdir()
     small.pack.mkdir()
-    for stage in ("vae", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
+    untrained_db = train_vae.round_trip_psnr(new_vae(small), 8)
+    run_stage("vae", small)
+    rough_db = train_vae.round_trip_psnr(load_vae(small), 8)
+    for stage in ("decoder", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
         run_stage(stage, small)
     losses = losses_by_stage(capsys.readouterr().out)
-    assert losses["vae"][-1] < losses["vae"][0]
+    refined_db = train_vae.round_trip_psnr(load_vae(small), 8)
+    assert rough_db > untrained_db + 0.5
+    assert refined_db > rough_db + 0.5
     num_tags = len(PackTagger(small.tagger).numbers)
     assert losses["tagger"][-1] < 0.5 * num_tags * math.log(2)  # Untrained, each tag costs that logarithm.
     assert losses["words"][-1] < 0.5 * losses["words"][0]

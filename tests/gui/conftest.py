@@ -34,6 +34,8 @@ from core import text
 from core.events import Event, Finished
 from core.jobs import Job
 
+freeze = gc.freeze
+
 
 def _no_dialog(*_args: object, **_kwargs: object) -> object:
     raise AssertionError("a dialog would wait for a person")
@@ -60,6 +62,8 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
     if theme.mode() != "light" or not qapp.styleSheet():
         theme.apply(qapp, "light")
     gc.disable()
+    for name in ("freeze", "unfreeze"):  # The window's own use of them would undo what is done below.
+        monkeypatch.setattr(gc, name, lambda: None)
     yield
     # No thread of a test outlives it: where it allocates last, the collector could end Qt's objects in it.
     for thread in threading.enumerate():
@@ -68,6 +72,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
     # Qt's objects must end in this thread; the collector would end them in whichever thread it happens to run.
     qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     gc.collect()
+    freeze()  # What is alive now stays; the next test need not wait until all of torch has been looked at again.
     gc.enable()
 
 

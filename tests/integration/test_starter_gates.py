@@ -1,7 +1,7 @@
 """The shipped starter pack does what its card says: figures over 64 fixed seeds, measured anew.
 
-Eight steps a picture instead of the card's sixteen: the figures are lower, in half of the time. What learning itself
-can do is proven by `kiln demo`, which trains; here the LoRA that ships with the pack is looked at.
+Eight steps a picture instead of the card's twenty-four: the figures are lower, in a third of the time. What learning
+itself can do is proven by `kiln demo`, which trains; here the LoRA that ships with the pack is looked at.
 """
 
 from __future__ import annotations

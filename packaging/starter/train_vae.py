@@ -42,7 +42,7 @@ def train_vae(recipe: Recipe) -> None:
     run_processes(recipe, train_vae_process)
     vae, training = new_training(recipe)
     training.flat.values.copy_(training.ema)
-    pictures = to_tensor([render(training_character(number, SEED, recipe.world)) for number in range(256)])
+    pictures = to_tensor(training_pictures(recipe, 256))
     fold_scale(vae.eval(), latents_std(vae, pictures.to(recipe.device)))
     recipe.decoder_state.unlink(missing_ok=True)
     write_vae(vae, recipe)
@@ -67,9 +67,7 @@ def new_training(recipe: Recipe) -> tuple[AutoencoderKL, FlatTraining]:
 def train_vae_process(rank: int, recipe: Recipe) -> None:
     """The training loop of one process."""
     vae, training = new_training(recipe)
-    pictures = np.stack(
-        [render(training_character(number, SEED, recipe.world)) for number in range(recipe.vae_pictures)]
-    )
+    pictures = training_pictures(recipe, recipe.vae_pictures)
     started, first_step, steps = time.monotonic(), training.step, recipe.vae_steps
     while training.step < steps:
         step = training.step
@@ -114,9 +112,7 @@ def train_decoder_process(rank: int, recipe: Recipe) -> None:
     started, first_step, steps = time.monotonic(), training.step, recipe.decoder_steps
     if first_step >= steps:
         return
-    pictures = np.stack(
-        [render(training_character(number, SEED, recipe.world)) for number in range(recipe.vae_pictures)]
-    )
+    pictures = training_pictures(recipe, recipe.vae_pictures)
     while training.step < steps:
         step = training.step
         chosen = random_for(SEED, "decoder", step, rank).sample(range(len(pictures)), recipe.decoder_batch)
@@ -137,6 +133,11 @@ def train_decoder_process(rank: int, recipe: Recipe) -> None:
             print(f"decoder {training.step}: loss {loss.item():.4f}, {speed:.1f} pictures/s", flush=True)
         if rank == 0 and (training.step % recipe.save_every == 0 or training.step == steps):
             training.save(recipe.decoder_state)
+
+
+def training_pictures(recipe: Recipe, count: int) -> Pixels:
+    """[N, H, W, 3] renders of the first characters that the VAE is trained on."""
+    return np.stack([render(training_character(number, SEED, recipe.world)) for number in range(count)])
 
 
 def random_crops(pictures: Pixels, recipe: Recipe, step: int, rank: int) -> Tensor:

@@ -11,6 +11,15 @@ from typing import NoReturn
 
 from core.config.toml import with_home
 from core.errors import UserError
+from core.text import tr
+
+
+def _tr_plural(one: str, many: str, count: int) -> str:
+    return tr(one if count == 1 else many)
+
+
+# argparse says its own sentences, and the headings of its help, through these two names, which gettext lends it.
+vars(argparse).update(_=tr, ngettext=_tr_plural)
 
 
 class WrongUseError(UserError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,6 +169,7 @@ def run_processes(recipe: Recipe, target: Callable[[int, Recipe], None]) -> None
 
 def join_and_run(rank: int, recipe: Recipe, target: Callable[[int, Recipe], None]) -> None:
     """The start of each process."""
+    end_with_parent()
     if recipe.device == "cpu":
         torch.set_num_threads(1)
     if recipe.processes > 1:
@@ -178,3 +182,19 @@ def join_and_run(rank: int, recipe: Recipe, target: Callable[[int, Recipe], None
     target(rank, recipe)
     if recipe.processes > 1:
         dist.destroy_process_group()
+
+
+def end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is gone; one that is killed cannot tell its children.
+
+    PyTorch sends them an interrupt, but on Linux alone, and what a shell runs in the background ignores interrupts.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -91,6 +91,22 @@ def test_wrong_words_are_named(words: tuple[str, ...], problem: str, capsys: pyt
         task_of(*words)
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("nothing",), "没有 'nothing'"),
+        (("inspect",), "还缺少：FILE"),
+        (("merge", "a", "--strength"), "--strength：后面至少需要一个值"),
+        (("resize", "a", "--output", "b", "--rank", "x"), "--rank：'x' 不是有效的值"),
+    ],
+)
+def test_wrong_words_are_named_in_chinese(words: tuple[str, ...], problem: str) -> None:
+    set_language("zh")
+    with pytest.raises(WrongUseError) as caught:
+        task_of(*words)
+    assert problem in caught.value.message
+
+
 def test_inspect_prints_a_table(monkeypatch: pytest.MonkeyPatch, lora: Path) -> None:
     code, text = on_terminal(monkeypatch, "inspect", str(lora))
     assert code == cli.DONE

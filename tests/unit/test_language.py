@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import inspect
 import json
 import re
 import string
@@ -19,6 +21,7 @@ from core.jobs import TagOptions
 from core.text import catalogue, set_language, tr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CHINESE = ROOT / "resources" / "translations" / "zh_CN"
 SPEAKING = {"tr": (0,), "UserError": (0,), "WrongUseError": (0,), "QueryError": (0,)}
 """Calls whose first argument is a template; errors have a second one, `remedy`."""
 
@@ -70,10 +73,17 @@ def test_translations_fill_the_same_places_and_are_chinese() -> None:
         assert chinese.strip(), english
 
 
+@pytest.mark.parametrize("english", json.loads((CHINESE / "command_line.json").read_text(encoding="utf-8")))
+def test_places_of_argparse_stay(english: str) -> None:
+    found = [re.findall(r"%(?:\(\w+\))?[a-z]", sentence) for sentence in (english, catalogue("zh_CN")[english])]
+    assert sorted(found[0]) == sorted(found[1])
+
+
 def test_no_translation_is_left_over() -> None:
     code = "\n".join(
         file.read_text(encoding="utf-8") for folder in ("core", "app") for file in (ROOT / folder).rglob("*.py")
     )
+    code += inspect.getsource(argparse)  # What it says on the command line is ours to translate.
     literals = {
         node.value
         for folder in ("core", "app")
@@ -107,7 +117,7 @@ def test_the_manual_is_up_to_date(language: text.Language) -> None:
 
 def test_no_sentence_has_two_translations() -> None:
     seen: dict[str, str] = {}
-    for file in sorted((ROOT / "resources" / "translations" / "zh_CN").glob("*.json")):
+    for file in sorted(CHINESE.glob("*.json")):
         for english, chinese in json.loads(file.read_text(encoding="utf-8")).items():
             assert seen.setdefault(english, chinese) == chinese, f"{english!r} in {file.name}"
 

@@ -184,6 +184,34 @@ def test_learning_rate_rises_stays_and_falls() -> None:
     assert rates[-1] == pytest.approx(0.05)
 
 
+def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "waits.py"
+    script.write_text(
+        f"""
+import signal, sys, threading
+from pathlib import Path
+sys.path.insert(0, {str(Path(train_vae.__file__).parents[1])!r})
+from starter.recipe import Recipe
+from starter.training import run_processes
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # As for what a shell runs in the background.
+
+def wait(rank, recipe):
+    print("started", flush=True)
+    threading.Event().wait(300)
+
+if __name__ == "__main__":
+    run_processes(Recipe(work=Path({str(tmp_path)!r}), pack=Path("none")), wait)
+""",
+        encoding="utf-8",
+    )
+    with subprocess.Popen([sys.executable, "-B", str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["started\n"] * 2
+        parent.kill()
+        output, _ = parent.communicate(timeout=60)  # Its output ends when the last process that holds it has ended.
+        assert output == ""
+
+
 def test_tokenizer_takes_any_word(words: Recipe) -> None:
     tokenizer = load_tokenizer(words.tokenizer)
     assert tokenizer.decode(tokenizer("miru, aqua hair, 丹炉").input_ids, skip_special_tokens=True).strip()

@@ -240,9 +240,15 @@ class ParamsTab(QWidget):
     def _follow(self) -> None:
         """Keep in view what was gone to, and the bar where it belongs."""
         if self._aim is not None and self._aim.widget.isVisible():
-            top = self._aim.widget.mapTo(self._content, QPoint(0, 0)).y()
-            self.area.verticalScrollBar().setValue(top - self.tools.height() - self._aim.above_px)
+            first_y = self._y_of(self._aim.widget) - self._aim.above_px
+            card_y = self._y_of(self.form.cards[self._aim.section]) - theme.SPACE_S
+            if 0 < first_y - card_y < self.area.viewport().height() // 3:
+                first_y = card_y  # So near to it, the title of the card is to be seen as well, and not half of it.
+            self.area.verticalScrollBar().setValue(first_y - self.tools.height())
         self._follow_scroll()
+
+    def _y_of(self, widget: QWidget) -> int:
+        return widget.mapTo(self._content, QPoint(0, 0)).y()
 
     def _refresh(self) -> None:
         config = self._project.config

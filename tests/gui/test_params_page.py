@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from app import theme
 from app.params_facts import ParamsFacts
 from app.project import Project
 from app.settings import Settings
@@ -56,6 +57,17 @@ def test_an_option_is_brought_into_view_whatever_is_hidden(qtbot: QtBot, tab: Pa
     row = tab.form.row(key)
     qtbot.waitUntil(lambda: row.isVisible() and is_in_view(tab, row))
     qtbot.waitUntil(lambda: row.editor.isAncestorOf(tab.focusWidget()) or row.editor.input().hasFocus())
+
+
+@pytest.mark.parametrize("key", ["network.rank", "network.alpha"])
+def test_an_option_near_the_top_of_its_card_is_shown_with_the_whole_title(
+    qtbot: QtBot, tab: ParamsTab, key: str
+) -> None:
+    tab.show_option(key)
+    tab.form.settle()
+    row, card = tab.form.row(key), tab.form.cards["network"]
+    card_y = tab.tools.height() + theme.SPACE_S
+    qtbot.waitUntil(lambda: is_in_view(tab, row) and card.mapTo(tab.area.viewport(), QPoint(0, 0)).y() == card_y)
 
 
 def test_tab_goes_through_the_page_as_it_is_seen(qtbot: QtBot, project: Project, tab: ParamsTab) -> None:

@@ -3,6 +3,8 @@
 Every stage goes on from where it was stopped; what depends on random numbers depends on the step alone. All stages
 take some five hours on two idle CPU cores; `--device cuda` trains on a GPU (rendering needs PySide6 there as well,
 unless the work folder brings the cached latents).
+
+To train the model of a finished pack on, start with `--stage unpack` in an empty work folder; then ask for the stages.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ STAGES = (
     "score",
     "lora",
 )
+ON_REQUEST = ("unpack",)
+STAGE_HELP = "may be given several times; default: all but unpack, which fills an empty work folder from the pack"
 STEPS_OF = {
     "vae": "vae_steps",
     "decoder": "decoder_steps",
@@ -52,6 +56,10 @@ STEPS_OF = {
 def run_stage(stage: str, recipe: Recipe) -> None:
     """Runs one stage; heavy libraries are imported by the stages that use them."""
     match stage:
+        case "unpack":
+            from starter.unpack import unpack_model
+
+            unpack_model(recipe)
         case "vae":
             from starter.train_vae import train_vae
 
@@ -114,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for training states, some 500 MB")
     parser.add_argument("--pack", type=Path, default=PACK, help="folder of the pack")
-    parser.add_argument("--stage", choices=STAGES, action="append", help="may be given several times; default: all")
+    parser.add_argument("--stage", choices=(*ON_REQUEST, *STAGES), action="append", help=STAGE_HELP)
     parser.add_argument("--steps", type=int, help="steps of the stages asked for (pictures for latents)")
     parser.add_argument("--decay-steps", type=int, help="last steps of diffusion, in which the learning rate falls")
     parser.add_argument("--world", choices=("small", "full"), default="small")

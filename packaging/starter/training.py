@@ -97,6 +97,15 @@ class FlatTraining:
         self.ema = self.flat.values.clone()
         self.ema_limit = ema_limit
         self.step = 0
+        self.set_moments(torch.zeros_like(self.ema), torch.zeros_like(self.ema))
+
+    def set_moments(self, first: Tensor, second: Tensor) -> None:
+        """Gives AdamW its moving averages of the gradient and of its square, as of `self.step`."""
+        self.optimizer.state[self.flat.parameter] = {
+            "step": torch.tensor(float(self.step)),
+            "exp_avg": first,
+            "exp_avg_sq": second,
+        }
 
     def update(self, rate: float, processes: int) -> float:
         """One optimizer update from the gradients; returns their norm before clipping and zeroes them."""
@@ -131,11 +140,7 @@ class FlatTraining:
         self.flat.values.copy_(state["value"])
         self.ema.copy_(state["ema"])
         self.step = state["step"]
-        self.optimizer.state[self.flat.parameter] = {
-            "step": torch.tensor(float(self.step)),
-            "exp_avg": state["exp_avg"],
-            "exp_avg_sq": state["exp_avg_sq"],
-        }
+        self.set_moments(state["exp_avg"], state["exp_avg_sq"])
 
 
 def save_atomically(content: Any, path: Path) -> None:

@@ -301,6 +301,33 @@ def test_packed_model_loads_as_a_pipeline(words: Recipe) -> None:
         assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
 
 
+def test_a_packed_model_is_trained_on_without_its_states(words: Recipe, tmp_path: Path) -> None:
+    train_diffusion.train_diffusion(words)
+    train_tagger.train_tagger(words)
+    built = replace(words, pack=tmp_path / "pack")
+    again = replace(built, work=tmp_path / "again")
+    for folder in (built.pack, again.work):
+        folder.mkdir()
+    run_stage("pack", built)
+    packed = contents(built.pack)
+    run_stage("unpack", again)
+    run_stage("pack", again)
+    assert contents(again.pack) == packed
+    for stage in ("decoder", "latents", "diffusion"):
+        run_stage(stage, again)
+    assert torch.load(again.diffusion_state)["step"] == again.diffusion_steps
+    assert torch.load(again.decoder_state)["step"] == again.decoder_steps
+    trained = contents(again.work)
+    with pytest.raises(FileExistsError, match="is there already"):
+        run_stage("unpack", again)
+    assert contents(again.work) == trained
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """What the files of a folder hold."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_denoising_needs_no_qt() -> None:
     code = "import sys; import starter.train_diffusion, starter.pack; assert 'PySide6' not in sys.modules"
     packaging = Path(__file__).resolve().parents[2] / "packaging"

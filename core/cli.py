@@ -194,7 +194,9 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
             tr("Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but for some pictures, 130 stopped."),
         ),
     )
-    parser.add_argument("--version", action="version", version=f"Kiln {__version__}")
+    # Given here because argparse, before Python 3.12, does not pass this one sentence through a translation.
+    version_help = tr("show program's version number and exit")
+    parser.add_argument("--version", action="version", version=f"Kiln {__version__}", help=version_help)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=tr("COMMAND"))
     add_training(verbs)
     add_tag(verbs)

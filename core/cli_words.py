@@ -18,7 +18,8 @@ def _tr_plural(one: str, many: str, count: int) -> str:
     return tr(one if count == 1 else many)
 
 
-# argparse says its own sentences, and the headings of its help, through these two names, which gettext lends it.
+# argparse takes its own sentences, and the headings of its help, through these two private names of its module; this
+# changes them for every parser of the process.
 vars(argparse).update(_=tr, ngettext=_tr_plural)
 
 

@@ -242,8 +242,10 @@ class ParamsTab(QWidget):
         if self._aim is not None and self._aim.widget.isVisible():
             first_y = self._y_of(self._aim.widget) - self._aim.above_px
             card_y = self._y_of(self.form.cards[self._aim.section]) - theme.SPACE_S
-            if 0 < first_y - card_y < self.area.viewport().height() // 3:
-                first_y = card_y  # So near to it, the title of the card is to be seen as well, and not half of it.
+            view_px = self.area.viewport().height()
+            spare_px = view_px - self.tools.height() - self._aim.above_px - self._aim.widget.height()
+            if 0 < first_y - card_y < min(view_px // 3, spare_px):
+                first_y = card_y  # So near to it, the title of the card is seen as well, and the whole row still.
             self.area.verticalScrollBar().setValue(first_y - self.tools.height())
         self._follow_scroll()
 

@@ -109,7 +109,7 @@ def train_tagger(recipe: Recipe) -> None:
     torch.manual_seed(SEED)
     vocabulary = Vocabulary.of_the_world()
     tagger = Tagger(vocabulary).to(recipe.device).train()
-    optimizer = torch.optim.AdamW(tagger.parameters(), PEAK_RATE, weight_decay=0.02, fused=True)
+    optimizer = new_optimizer(tagger)
     first_step = 0
     if recipe.tagger_state.exists():
         state = torch.load(recipe.tagger_state, map_location=recipe.device)
@@ -134,9 +134,19 @@ def train_tagger(recipe: Recipe) -> None:
             speed = (step + 1 - first_step) * recipe.tagger_batch / (time.monotonic() - started)
             print(f"tagger {step + 1}: loss {loss.item():.3f}, {speed:.0f} pictures/s", flush=True)
         if (step + 1) % 100 == 0 or step + 1 == steps:
-            state = {"net": tagger.state_dict(), "opt": optimizer.state_dict(), "step": step + 1}
-            save_atomically(state, recipe.tagger_state)
+            save_state(recipe, tagger, optimizer, step + 1)
     export(recipe, tagger, vocabulary)
+
+
+def new_optimizer(tagger: Tagger) -> torch.optim.Optimizer:
+    """AdamW as the tagger is trained with."""
+    return torch.optim.AdamW(tagger.parameters(), PEAK_RATE, weight_decay=0.02, fused=True)
+
+
+def save_state(recipe: Recipe, tagger: Tagger, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Writes all that the next step depends on."""
+    state = {"net": tagger.state_dict(), "opt": optimizer.state_dict(), "step": step}
+    save_atomically(state, recipe.tagger_state)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:

@@ -102,7 +102,7 @@ class FlatTraining:
     def set_moments(self, first: Tensor, second: Tensor) -> None:
         """Gives AdamW its moving averages of the gradient and of its square, as of `self.step`."""
         self.optimizer.state[self.flat.parameter] = {
-            "step": torch.tensor(float(self.step)),
+            "step": torch.tensor(float(self.step), device=first.device),  # A fused AdamW wants all on one device.
             "exp_avg": first,
             "exp_avg_sq": second,
         }

@@ -70,6 +70,20 @@ def test_an_option_near_the_top_of_its_card_is_shown_with_the_whole_title(
     qtbot.waitUntil(lambda: is_in_view(tab, row) and card.mapTo(tab.area.viewport(), QPoint(0, 0)).y() == card_y)
 
 
+@pytest.mark.parametrize("key", ["network.alpha", "network.rank"])
+def test_an_option_with_notices_is_shown_whole_in_a_small_window(
+    qtbot: QtBot, project: Project, tab: ParamsTab, key: str
+) -> None:
+    tab.resize(784, 576)
+    project.change({"network.alpha": 512.0})
+    tab.show_option(key)
+    tab.form.settle()
+    qtbot.waitUntil(lambda: tab._aim is None)  # From then on nothing moves any more.
+    row = tab.form.row(key)
+    assert is_in_view(tab, row)
+    assert row.mapTo(tab.area.viewport(), QPoint(0, row.height())).y() <= tab.area.viewport().height()
+
+
 def test_tab_goes_through_the_page_as_it_is_seen(qtbot: QtBot, project: Project, tab: ParamsTab) -> None:
     def row_of(widget: QWidget | None) -> str:
         while widget is not None and not isinstance(widget, FieldRow):

@@ -107,6 +107,17 @@ def test_wrong_words_are_named_in_chinese(words: tuple[str, ...], problem: str) 
     assert problem in caught.value.message
 
 
+@pytest.mark.parametrize("words", [("--help",), ("lora", "merge", "--help"), ("quick", "--help")])
+def test_argparse_s_own_words_in_help_are_chinese(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    set_language("zh")
+    with pytest.raises(SystemExit):
+        cli.main(list(words))
+    text = capsys.readouterr().out
+    assert "用法：" in text
+    assert "选项:" in text or "选项：" in text
+    assert not re.search("usage:|positional arguments|options:|show this help|show program", text)
+
+
 def test_inspect_prints_a_table(monkeypatch: pytest.MonkeyPatch, lora: Path) -> None:
     code, text = on_terminal(monkeypatch, "inspect", str(lora))
     assert code == cli.DONE

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -206,7 +207,10 @@ if __name__ == "__main__":
     )
     with subprocess.Popen([sys.executable, "-B", str(script)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
+        limit = threading.Timer(120, parent.kill)
+        limit.start()
         started = [parent.stdout.readline() for _ in range(2)]
+        limit.cancel()
         parent.kill()
         assert started == ["started\n"] * 2
         output, _ = parent.communicate(timeout=60)  # Its output ends when the last process that holds it has ended.
@@ -314,14 +318,25 @@ def test_a_packed_model_is_trained_on_without_its_states(words: Recipe, tmp_path
     run_stage("unpack", again)
     run_stage("pack", again)
     assert contents(again.pack) == packed
-    for stage in ("decoder", "latents", "diffusion"):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    tagged = PackTagger(again.tagger)(pictures)
+    state = torch.load(again.tagger_state)
+    train_tagger.train_tagger(replace(again, tagger_steps=0))  # Exports what was unpacked.
+    assert np.allclose(PackTagger(again.tagger)(pictures), tagged, atol=1e-4)
+    assert state["step"] == 0
+    for stage in ("decoder", "tagger", "latents", "diffusion"):
         run_stage(stage, again)
+    assert torch.load(again.tagger_state)["step"] == again.tagger_steps
     assert torch.load(again.diffusion_state)["step"] == again.diffusion_steps
     assert torch.load(again.decoder_state)["step"] == again.decoder_steps
-    trained = contents(again.work)
-    with pytest.raises(FileExistsError, match="is there already"):
-        run_stage("unpack", again)
-    assert contents(again.work) == trained
+
+
+def test_unpacking_leaves_a_folder_alone_that_is_not_empty(recipe: Recipe, tmp_path: Path) -> None:
+    latents = replace(recipe, work=tmp_path).latents(0)
+    latents.write_bytes(b"of another VAE")
+    with pytest.raises(FileExistsError, match="is not empty"):
+        run_stage("unpack", replace(recipe, work=tmp_path))
+    assert contents(tmp_path) == {latents: b"of another VAE"}
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -208,7 +208,7 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     add_lora(verbs)
     add_sample(verbs)
     demo = verbs.add_parser("demo", help=tr("train the shipped demo character and show before and after"))
-    demo.add_argument("--output", type=Path, metavar="DIR")
+    demo.add_argument("--output", type=Path, metavar="DIR", help=tr("new folder; without one, in your documents"))
     options = parser.parse_args(own)
     refuse_needless(changes, options.verb)
     if options.verb == "tag" and options.undo and sum(word != "--" for word in own) > 3:

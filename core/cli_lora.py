@@ -56,7 +56,7 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     extract = tools.add_parser("extract", help=tr("write what a tuned base model has learned as a LoRA"))
     extract.add_argument("--original", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     extract.add_argument("--tuned", type=Path, required=True, metavar="MODEL", help=tr("the model tuned from it"))
-    extract.add_argument("--rank", type=int, default=32, metavar="N")
+    extract.add_argument("--rank", type=int, default=32, metavar="N", help=tr("rank of the LoRA, usually 32"))
     extract.add_argument(
         "--conv-rank", type=int, default=0, metavar="N", help=tr("also take 3x3 convolutions, of this rank")
     )
@@ -68,8 +68,10 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
         metavar="X",
         help=tr("leave out modules whose weights differ nowhere by more"),
     )
-    extract.add_argument("--no-text-encoder", action="store_true")
-    extract.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    extract.add_argument("--no-text-encoder", action="store_true", help=tr("only what the UNet or transformer learned"))
+    extract.add_argument(
+        "--precision", choices=("fp16", "bf16", "fp32"), default="fp16", help=tr("number format, usually fp16")
+    )
     _add_output(extract)
     edit = tools.add_parser("edit", help=tr("write a copy of a LoRA file with other metadata"))
     _add_file(edit)

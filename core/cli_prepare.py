@@ -16,7 +16,7 @@ from core.text import tr
 def add_prepare(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln prepare` and its options."""
     prepare = verbs.add_parser("prepare", help=tr("check a folder of pictures, or write fitted copies to a new folder"))
-    prepare.add_argument("folder", type=Path, metavar="FOLDER")
+    prepare.add_argument("folder", type=Path, metavar="FOLDER", help=tr("folder of pictures"))
     task = prepare.add_mutually_exclusive_group(required=True)
     task.add_argument("--check", action="store_true", help=tr("say what is wrong with the pictures and captions"))
     task.add_argument("--export", type=Path, metavar="DIR", help=tr("new folder for the fitted copies"))

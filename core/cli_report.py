@@ -18,7 +18,7 @@ def add_report(verbs: argparse._SubParsersAction[Parser]) -> None:
     report.add_argument(
         "run", type=Path, nargs="?", metavar="RUN", help=tr("output folder or run folder; without one, of Kiln itself")
     )
-    report.add_argument("--output", type=Path, metavar="FILE.zip")
+    report.add_argument("--output", type=Path, metavar="FILE.zip", help=tr("without it, in the current folder"))
     report.add_argument(
         "--with-names", action="store_true", help=tr("leave names of pictures, prompts and captions in")
     )

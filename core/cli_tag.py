@@ -33,7 +33,7 @@ def add_tag(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln tag` and its options."""
     usual = TagOptions()
     tag = verbs.add_parser("tag", help=tr("write a caption beside every picture"))
-    tag.add_argument("folder", type=Path, metavar="FOLDER")
+    tag.add_argument("folder", type=Path, metavar="FOLDER", help=tr("folder of pictures"))
     models = tag.add_argument_group(tr("models"))
     name_or_folder = tr("name of a model from kiln download --list, or its folder")
     models.add_argument("--model", "--tagger", default="", metavar="NAME-OR-FOLDER", help=name_or_folder)
@@ -140,9 +140,11 @@ def add_download(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln download` and its options."""
     download = verbs.add_parser("download", help=tr("get a model, or go on where a download was cut off"))
     what = download.add_mutually_exclusive_group(required=True)
-    what.add_argument("name", nargs="?", metavar="NAME")
+    what.add_argument("name", nargs="?", metavar="NAME", help=tr("name of a model, as --list shows it"))
     what.add_argument("--list", action="store_true", help=tr("show all models that Kiln knows by name"))
-    download.add_argument("--source", choices=_SOURCES, default="auto")
+    download.add_argument(
+        "--source", choices=_SOURCES, default="auto", help=tr("where from; auto tries one after another")
+    )
     download.add_argument("--to", type=Path, metavar="DIR", help=tr("another folder for models"))
 
 

@@ -18,13 +18,13 @@ def add_training(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln quick`, `kiln train` and `kiln resume`."""
     quick = verbs.add_parser("quick", help=tr("train from a base model, a folder of pictures and a number of epochs"))
     quick.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
-    quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
-    quick.add_argument("--epochs", type=int, required=True, metavar="N")
+    quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER", help=tr("folder of pictures"))
+    quick.add_argument("--epochs", type=int, required=True, metavar="N", help=tr("passes over all pictures"))
     quick.add_argument("--name", default="", help=tr("file name of the LoRA"))
-    quick.add_argument("--output", type=Path, metavar="DIR")
-    quick.add_argument("--seed", type=int)
+    quick.add_argument("--output", type=Path, metavar="DIR", help=tr("output folder; without one, in your documents"))
+    quick.add_argument("--seed", type=int, metavar="N", help=tr("the same number draws the same random numbers"))
     train = verbs.add_parser("train", help=tr("train with the settings of a file"))
-    train.add_argument("config", type=Path, metavar="CONFIG.toml")
+    train.add_argument("config", type=Path, metavar="CONFIG.toml", help=tr("settings of a run"))
     resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
     resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
     resume.add_argument(
@@ -40,15 +40,19 @@ def add_sample(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln sample`."""
     sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
-    sample.add_argument("--lora", type=Path, metavar="FILE")
-    sample.add_argument("--strength", type=float, default=1.0)
-    sample.add_argument("--prompt", action="append", required=True)
-    sample.add_argument("--negative", default="")
-    sample.add_argument("--size", type=int, metavar="PIXELS")
-    sample.add_argument("--steps", type=int, default=20)
-    sample.add_argument("--guidance", type=float)
-    sample.add_argument("--seed", type=int, default=1234)
-    sample.add_argument("--output", type=Path, required=True, metavar="DIR")
+    sample.add_argument("--lora", type=Path, metavar="FILE", help=tr("LoRA to draw with"))
+    sample.add_argument("--strength", type=float, default=1.0, metavar="X", help=tr("of the LoRA, usually 1"))
+    sample.add_argument(
+        "--prompt", action="append", required=True, metavar="TEXT", help=tr("what to draw; may be repeated")
+    )
+    sample.add_argument("--negative", default="", metavar="TEXT", help=tr("what not to draw"))
+    sample.add_argument(
+        "--size", type=int, metavar="PIXELS", help=tr("side of the pictures; usually what the base model draws")
+    )
+    sample.add_argument("--steps", type=int, default=20, metavar="N", help=tr("steps for each picture, usually 20"))
+    sample.add_argument("--guidance", type=float, metavar="X", help=tr("how closely to follow the prompt, usually 7"))
+    sample.add_argument("--seed", type=int, default=1234, metavar="N", help=tr("of the first picture, usually 1234"))
+    sample.add_argument("--output", type=Path, required=True, metavar="DIR", help=tr("folder for the pictures"))
 
 
 def split_changes(words: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import io
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -361,6 +363,21 @@ def test_zero_is_a_value_and_no_default(
     assert isinstance(said, Failed)
     assert f"sampling.{key} cannot be 0" in said.message
     assert "from" in said.remedy
+
+
+def test_every_option_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[argparse.Action] = []
+    add = argparse.ArgumentParser.add_argument
+
+    def remember(self: argparse.ArgumentParser, *words: str, **settings: Any) -> argparse.Action:
+        added.append(add(self, *words, **settings))
+        return added[-1]
+
+    monkeypatch.setattr(argparse._ActionsContainer, "add_argument", remember)
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert len(added) > 80
+    assert not [action.option_strings or action.dest for action in added if not action.help]
 
 
 def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:

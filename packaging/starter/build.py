@@ -1,7 +1,7 @@
 """Rebuilds the starter pack: `python packaging/starter/build.py --work DIR [--stage STAGE ...] [--steps N]`.
 
 Every stage goes on from where it was stopped; what depends on random numbers depends on the step alone. All stages
-take some five hours on two idle CPU cores; `--device cuda` trains on a GPU (rendering needs PySide6 there as well,
+take some six hours on two idle CPU cores; `--device cuda` trains on a GPU (rendering needs PySide6 there as well,
 unless the work folder brings the cached latents).
 
 To train the model of a finished pack on, start with `--stage unpack` in an empty work folder; then ask for the stages.

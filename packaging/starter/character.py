@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from starter.world import PLAIN_BACKGROUNDS, Character, World, as_generated, sample_character, weighted
+from starter.world import MOUTH_INSTEAD, PLAIN_BACKGROUNDS, Character, World, as_generated, sample_character, weighted
 
 TRIGGER = "miru"
 # Tags that measure her, known to the tagger.
@@ -59,6 +59,7 @@ def demo_character(rng: random.Random) -> Character:
         neckwear="choker",
         neckwear_colour="red",
         skin="light skin",
+        mouth=MOUTH_INSTEAD.get(her.mouth, her.mouth),
     )
     return replace(
         her,

@@ -63,7 +63,7 @@ PROMPTS = [
         "smile, one eye closed": "pink",
         ":o": "green",
         "frown": "purple",
-        ":3": "orange",
+        "open mouth, half-closed eyes": "orange",
     }.items()
 ]
 

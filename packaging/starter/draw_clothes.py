@@ -104,7 +104,7 @@ def draw_garment(canvas: Canvas, character: Character, cloth: QColor, torso: Tor
         case "hoodie":
             canvas.fill(HOOD, shade(cloth, 0.85), line)
             for x in (118, 138):
-                canvas.stroke(f"M {x} 210 L {x} 232", colour("#ffffff") if cloth.lightnessF() < 0.85 else line, 3)
+                canvas.stroke(f"M {x} 210 L {x} 232", colour("#ffffff") if cloth.lightnessF() < 0.85 else line, 5)
         case "serafuku":
             is_white = character.second_colour == "white"
             collar, collar_line = (colour("#2f3f7c"), colour("#161d3c")) if is_white else (second, second_line)

@@ -83,9 +83,9 @@ def draw_back_hair(canvas: Canvas, character: Character, hair: QColor, outline: 
                 canvas.stroke("M 66 42 Q 80 44 84 60", outline, 1.6)
         case "twin braids":
             for _ in canvas.both_sides():
-                for knot in range(5):
-                    canvas.ellipse(62 - knot * 3.0, 150 + knot * 17, 13 - knot * 0.8, 11, hair, outline)
-                canvas.ellipse(48, 232, 6, 8, colour("#d94a4a"), outline)
+                for knot in range(3):  # Few and large: the VAE smooths plaits of one latent each away.
+                    canvas.ellipse(62 - knot * 4.0, 156 + knot * 27, 17 - knot * 0.8, 16, hair, outline, 3)
+                canvas.ellipse(50, 234, 7, 7, colour("#d94a4a"), outline)
         case "spiky hair":
             canvas.fill(SPIKES, hair, outline)
     if style in BACK_SHAPES:

@@ -27,7 +27,7 @@ class Recipe:
     vae_batch: int = 12
     vae_crop_px: int = 64
     vae_pictures: int = 6000
-    decoder_steps: int = 2000  # More steps of the decoder alone, on whole pictures.
+    decoder_steps: int = 8000  # More steps of the decoder alone, on whole pictures.
     decoder_batch: int = 4
 
     tagger_steps: int = 2600

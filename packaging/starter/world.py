@@ -50,7 +50,7 @@ CLOTH_COLOURS = {
     "brown": "#8a5c3c",
     "grey": "#9aa0aa",
 }
-SKINS = {"light skin": "#fde3d0", "pale skin": "#fff1e8", "tan": "#e5b084", "dark skin": "#a06a45"}
+SKINS = {"light skin": "#fde3d0", "pale skin": "#fff1e8", "tan": "#e5b084", "dark skin": "#b98058"}
 PLAIN_BACKGROUNDS = {
     "white": "#ffffff",
     "grey": "#c9ccd3",
@@ -119,8 +119,13 @@ HEADWEAR_COLOURS = {
     "hair flower": "yellow",
 }
 SECOND_COLOUR = "white"
-# The tagger knows them; the small world's generator does not: their thin arcs get lost in latents of 16 x 16.
-FINE_HEADWEAR = ("hairband", "headphones")
+# The tagger knows them; the small world's generator does not, because latents of 16 x 16 do not hold them: thin arcs,
+# bows, petals and brims; white hair, whose edge is as light as what lies behind it; brown eyes, which take on the
+# colours around theirs; a mouth of two arcs.
+FINE_HEADWEAR = ("hairband", "headphones", "hair bow", "hair flower", "witch hat", "baseball cap")
+HAIR_INSTEAD = {"white": "grey"}
+EYES_INSTEAD = {"brown": "blue"}
+MOUTH_INSTEAD = {":3": "smile"}
 MOUTHS = {
     "smile": 0.28,
     "open mouth": 0.18,
@@ -242,10 +247,15 @@ def sample_character(rng: random.Random, world: World = "small") -> Character:
 
 
 def as_generated(character: Character) -> Character:
-    """The character as the small world's generator learns it: no thin headwear, one colour where no tag names one."""
+    """The character as the small world's generator learns it: nothing too fine, one colour where no tag names one."""
+    has_ears_on_buns = character.headwear.endswith(" ears") and character.hair_style == "double bun"
+    is_bare = character.headwear in FINE_HEADWEAR or has_ears_on_buns
     return replace(
         character,
-        headwear="" if character.headwear in FINE_HEADWEAR else character.headwear,
+        hair_colour=HAIR_INSTEAD.get(character.hair_colour, character.hair_colour),
+        eye_colour=EYES_INSTEAD.get(character.eye_colour, character.eye_colour),
+        mouth=MOUTH_INSTEAD.get(character.mouth, character.mouth),
+        headwear="" if is_bare else character.headwear,
         headwear_colour=HEADWEAR_COLOURS.get(character.headwear, character.headwear_colour),
         second_colour=SECOND_COLOUR,
     )

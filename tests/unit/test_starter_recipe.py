@@ -151,7 +151,7 @@ def test_demo_character_is_filtered_out() -> None:
     assert not resembles_demo_character(other)
 
 
-def test_the_small_world_has_no_thin_headwear_and_one_colour_for_what_no_tag_gives_a_colour() -> None:
+def test_the_small_world_has_nothing_too_fine_and_one_colour_for_what_no_tag_gives_a_colour() -> None:
     drawn = [training_character(number, seed=11) for number in range(400)]
     colours = {(character.headwear, character.headwear_colour) for character in drawn if character.headwear == "beret"}
     assert colours == {("beret", "brown")}
@@ -159,6 +159,10 @@ def test_the_small_world_has_no_thin_headwear_and_one_colour_for_what_no_tag_giv
     wide = [training_character(number, seed=11, world="full") for number in range(400)]
     worn = [{character.headwear for character in characters} for characters in (drawn, wide)]
     assert worn[1] - worn[0] == set(FINE_HEADWEAR)
+    assert not [one for one in drawn if one.hair_style == "double bun" and one.headwear.endswith(" ears")]
+    assert {one.hair_colour for one in wide} - {one.hair_colour for one in drawn} == {"white"}
+    assert {one.eye_colour for one in wide} - {one.eye_colour for one in drawn} == {"brown"}
+    assert {one.mouth for one in wide} - {one.mouth for one in drawn} == {":3"}
     assert len({character.headwear_colour for character in wide if character.headwear == "beret"}) > 3
 
 

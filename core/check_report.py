@@ -66,9 +66,9 @@ def show(events: Iterable[Event | Finding], reporter: Reporter) -> tuple[bool, b
             stopped = event.stopped
         elif live:
             reporter.show(event)
-    if live:
+    if live and (findings or not (failed or stopped)):
         _tell(findings, reporter)
-    else:
+    if not live:
         for finding in findings:
             print(_line(finding), flush=True)
     return failed, stopped

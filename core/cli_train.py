@@ -50,7 +50,12 @@ def add_sample(verbs: argparse._SubParsersAction[Parser]) -> None:
         "--size", type=int, metavar="PIXELS", help=tr("side of the pictures; usually what the base model draws")
     )
     sample.add_argument("--steps", type=int, default=20, metavar="N", help=tr("steps for each picture, usually 20"))
-    sample.add_argument("--guidance", type=float, metavar="X", help=tr("how closely to follow the prompt, usually 7"))
+    sample.add_argument(
+        "--guidance",
+        type=float,
+        metavar="X",
+        help=tr("how closely to follow the prompt, usually 7, with the starter model 2.5"),
+    )
     sample.add_argument("--seed", type=int, default=1234, metavar="N", help=tr("of the first picture, usually 1234"))
     sample.add_argument("--output", type=Path, required=True, metavar="DIR", help=tr("folder for the pictures"))
 

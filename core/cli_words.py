@@ -7,11 +7,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from core.config.toml import with_home
 from core.errors import UserError
 from core.text import tr
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _tr_plural(one: str, many: str, count: int) -> str:
@@ -62,8 +65,24 @@ def checked() -> Iterator[None]:
             remedy="{rule}.",
             option=".".join(str(part) for part in problem["loc"]),
             value=repr(problem.get("input")),
-            rule=problem["msg"],
+            rule=_rule(problem),
         ) from error
+
+
+def _rule(problem: ErrorDetails) -> str:
+    """What is allowed, in the user's language where Kiln or a limit says it."""
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "value_error":
+            return str(limits["error"]).rstrip(".")
+        case "less_than_equal":
+            return tr("{limit} at the most", limit=limits["le"])
+        case "greater_than_equal":
+            return tr("{limit} at least", limit=limits["ge"])
+        case "greater_than":
+            return tr("More than {limit}", limit=limits["gt"])
+        case _:
+            return problem["msg"]
 
 
 def here(path: Path) -> Path:

@@ -101,6 +101,16 @@ def test_on_a_terminal_findings_are_grouped_by_problem(
     assert "{" not in said
 
 
+def test_a_check_that_failed_does_not_say_that_all_is_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["prepare", str(tmp_path / "nowhere"), "--check"]) == cli.FAILED
+    said = "".join(capsys.readouterr())
+    assert "does not exist" in said
+    assert "sound" not in said
+
+
 def test_nothing_to_mend_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert check_report.show([], Reporter()) == (False, False)

@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,11 +26,12 @@ from core.dataset.captions import CaptionChange
 from core.events import Event, Failed, Finished, Notice, PictureTagged, StageStarted, StepDone, from_line
 from core.hub.catalog import folder_of, known_models, model_card
 from core.jobs import DownloadJob, Job, PrepareJob, SampleJob, TagJob, TrainJob
-from core.paths import STARTER_DEMO, STARTER_MODEL
+from core.paths import RESOURCES, STARTER_DEMO, STARTER_MODEL
 from core.run_folder import RunFolder, lora_path
 from core.runner import LocalRun, worker_environment
 from core.tagging import writing
 from core.tagging.options import BOTH_TEMPLATE, TagOptions
+from core.text import set_language
 from tests.pictures import contents, cut, good_folder
 from tests.taggers import tiny_tagger
 
@@ -363,6 +365,35 @@ def test_zero_is_a_value_and_no_default(
     assert isinstance(said, Failed)
     assert f"sampling.{key} cannot be 0" in said.message
     assert "from" in said.remedy
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (("--general-threshold", "35"), "最大为 1"),
+        (("--general-threshold", "-1"), "最小为 0"),
+        (("--replace", "foo"), "像 long hair=very long hair"),
+    ],
+)
+def test_limits_are_said_in_the_user_s_language(tmp_path: Path, words: tuple[str, ...], rule: str) -> None:
+    set_language("zh")
+    with pytest.raises(cli.WrongUseError) as caught:
+        job_of("tag", str(tmp_path), *words)
+    assert rule in caught.value.remedy
+    assert not re.search("Input|Value error", caught.value.remedy)
+
+
+def test_no_library_reports_to_its_makers(tmp_path: Path) -> None:
+    code = (
+        "from core.paths import STARTER_TAGGER\n"
+        "from core.tagging.onnx_session import CPU, open_session\n"
+        "open_session(STARTER_TAGGER / 'model.onnx', CPU)"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    environment.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=RESOURCES.parent, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_every_option_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,11 +66,11 @@ def show(events: Iterable[Event | Finding], reporter: Reporter) -> tuple[bool, b
             stopped = event.stopped
         elif live:
             reporter.show(event)
-    if live and (findings or not (failed or stopped)):
-        _tell(findings, reporter)
     if not live:
         for finding in findings:
             print(_line(finding), flush=True)
+    elif findings or not (failed or stopped):
+        _tell(findings, reporter)
     return failed, stopped
 
 

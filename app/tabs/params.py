@@ -341,11 +341,7 @@ class ParamsTab(QWidget):
             self.tools.show_section(self._aim.section)
             return
         line = scrolled + self.tools.height() + 2 * theme.SPACE_XL
-        tops = {
-            name: card.mapTo(self._content, QPoint(0, 0)).y()
-            for name, card in self.form.cards.items()
-            if not card.isHidden()
-        }
+        tops = {name: self._y_of(card) for name, card in self.form.cards.items() if not card.isHidden()}
         if tops:
             above = [name for name, top in tops.items() if top <= line] or [next(iter(tops))]
             self.tools.show_section(max(above, key=lambda name: tops[name]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from starter.world import MOUTH_INSTEAD, PLAIN_BACKGROUNDS, Character, World, as_generated, sample_character, weighted
+from starter.world import PLAIN_BACKGROUNDS, Character, World, as_generated, sample_character, weighted
 
 TRIGGER = "miru"
 # Tags that measure her, known to the tagger.
@@ -40,9 +40,8 @@ def training_character(index: int, seed: int, world: World = "small") -> Charact
 
 def demo_character(rng: random.Random) -> Character:
     """Miru with a random mouth, eyes state and background; her pose is a little freer than in the small world."""
-    her = sample_character(rng, "small")
     her = replace(
-        her,
+        as_generated(sample_character(rng, "small")),
         gender="1girl",
         hair_style="twin braids",
         bangs="swept bangs",
@@ -59,7 +58,6 @@ def demo_character(rng: random.Random) -> Character:
         neckwear="choker",
         neckwear_colour="red",
         skin="light skin",
-        mouth=MOUTH_INSTEAD.get(her.mouth, her.mouth),
     )
     return replace(
         her,

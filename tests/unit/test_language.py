@@ -79,22 +79,18 @@ def test_places_of_argparse_stay(english: str) -> None:
     assert sorted(found[0]) == sorted(found[1])
 
 
+def literals_of(code: str) -> set[str]:
+    """All texts between quotes in some code."""
+    nodes = ast.walk(ast.parse(code))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
 def test_no_translation_is_left_over() -> None:
     code = "\n".join(
         file.read_text(encoding="utf-8") for folder in ("core", "app") for file in (ROOT / folder).rglob("*.py")
     )
-    literals = {
-        node.value
-        for folder in ("core", "app")
-        for file in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    of_argparse = {
-        node.value
-        for node in ast.walk(ast.parse(inspect.getsource(argparse)))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    literals = literals_of(code)
+    of_argparse = literals_of(inspect.getsource(argparse))
     said_by_argparse = set(json.loads((CHINESE / "command_line.json").read_text(encoding="utf-8"))) & of_argparse
     left_over = set(catalogue("zh_CN")) - literals - said_by_argparse
     assert not {english for english in left_over if english not in code}

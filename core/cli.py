@@ -28,7 +28,7 @@ from core.cli_words import Parser, WrongUseError, checked
 from core.console import Reporter
 from core.control import Control
 from core.events import Event, Failed, Finished
-from core.jobs import CheckJob, Job, PrepareJob, TrainJob, failure, run_to_end, stopped_at_once
+from core.jobs import CheckJob, Job, PrepareJob, TagJob, TrainJob, failure, run_to_end, stopped_at_once
 from core.processes import is_main_process
 from core.runner import log_file
 from core.text import sentences, tr
@@ -87,7 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # The border of the program: nothing leaves it without a sentence.
         _show(reporter, failure(error))
         return FAILED
-    return _follow(lambda control: run_to_end(job, control), reporter, job)
+    code = _follow(lambda control: run_to_end(job, control), reporter, job)
+    if isinstance(job, TagJob) and not job.write and code in (DONE, PARTLY):
+        reporter.say(tr("Nothing was written. Without --dry-run, these captions are."))
+    return code
 
 
 def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job: Job | None = None) -> int:

@@ -155,7 +155,17 @@ def _resize(options: argparse.Namespace, output: Path) -> tasks.ResizeTask:
 
 
 def _share(options: argparse.Namespace) -> float:
-    return 1.0 if options.keep is None else options.keep / 100
+    if options.keep is None:
+        return 1.0
+    if not 0 < options.keep <= 100:
+        raise WrongUseError(
+            "{option} cannot be {value}.",
+            remedy="It is a share in percent, above 0 and up to 100.",
+            option="--keep",
+            value=f"{options.keep:g}",
+        )
+    share: float = options.keep / 100
+    return share
 
 
 def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:

@@ -79,7 +79,7 @@ def tag_job(options: argparse.Namespace) -> TagJob:
     """The job of `kiln tag`.
 
     Raises:
-        UserError: A model of the catalogue is not here.
+        UserError: A model of the catalogue is not here, or a name or folder is unknown.
         ValidationError: A value out of range.
     """
     template = options.template or (BOTH_TEMPLATE if options.captioner else TAGS_TEMPLATE)
@@ -128,7 +128,16 @@ def _model(words: str, kind: ModelKind) -> Path:
         return Path()
     card = next((card for card in known_models(kind) if card.key == words), None)
     if card is None:
-        return here(Path(words))
+        folder = here(Path(words))
+        if not folder.exists():
+            raise UserError(
+                "There is no tagger and no folder {name}."
+                if kind == "tagger"
+                else "There is no sentence model and no folder {name}.",
+                remedy="See the names with: kiln download --list",
+                name=words,
+            )
+        return folder
     if not is_here(card):
         raise UserError(
             "The model {name} is not on this machine.", remedy="Get it with: kiln download {name}", name=card.key

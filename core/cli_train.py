@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.cli_words import Parser, WrongUseError, as_wrong_use, base_here, checked, here
 from core.config import TrainConfig, load_config, validated, with_values
-from core.config.fields import field_specs
+from core.config.fields import field_specs, unknown_key
 from core.errors import UserError
 from core.jobs import SampleJob, TrainJob
 from core.text import tr
@@ -16,16 +16,19 @@ from core.text import tr
 
 def add_training(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln quick`, `kiln train` and `kiln resume`."""
-    quick = verbs.add_parser("quick", help=tr("train from a base model, a folder of pictures and a number of epochs"))
+    also = tr("Every setting can be given as --section.key VALUE too, e.g. --network.rank 8.")
+    quick = verbs.add_parser(
+        "quick", help=tr("train from a base model, a folder of pictures and a number of epochs"), epilog=also
+    )
     quick.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER", help=tr("folder of pictures"))
     quick.add_argument("--epochs", type=int, required=True, metavar="N", help=tr("passes over all pictures"))
     quick.add_argument("--name", default="", help=tr("file name of the LoRA"))
     quick.add_argument("--output", type=Path, metavar="DIR", help=tr("output folder; without one, in your documents"))
     quick.add_argument("--seed", type=int, metavar="N", help=tr("the same number draws the same random numbers"))
-    train = verbs.add_parser("train", help=tr("train with the settings of a file"))
+    train = verbs.add_parser("train", help=tr("train with the settings of a file"), epilog=also)
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help=tr("settings of a run"))
-    resume = verbs.add_parser("resume", help=tr("continue a run from its last state"))
+    resume = verbs.add_parser("resume", help=tr("continue a run from its last state"), epilog=also)
     resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
     resume.add_argument(
         "--from-step",
@@ -38,7 +41,11 @@ def add_training(verbs: argparse._SubParsersAction[Parser]) -> None:
 
 def add_sample(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln sample`."""
-    sample = verbs.add_parser("sample", help=tr("draw pictures with a base model and a LoRA"))
+    sample = verbs.add_parser(
+        "sample",
+        help=tr("draw pictures with a base model and a LoRA"),
+        epilog=tr("The settings of the model can be given too, e.g. --model.vae FILE."),
+    )
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE", help=tr("LoRA to draw with"))
     sample.add_argument("--strength", type=float, default=1.0, metavar="X", help=tr("of the LoRA, usually 1"))
@@ -107,8 +114,9 @@ def training_job(options: argparse.Namespace, changes: dict[str, str]) -> TrainJ
     from core.run_folder import RunFolder
 
     run = RunFolder.find(here(options.run))
+    config = _changed(run.continued_config(), changes)
     with checked():
-        return TrainJob(config=_changed(run.continued_config(), changes), resume=True, from_step=options.from_step)
+        return TrainJob(config=config, resume=True, from_step=options.from_step)
 
 
 def _loaded(path: Path) -> TrainConfig:
@@ -136,6 +144,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
     from core.quick import quick_config
 
     pictures = here(options.pictures)
+    scan = scan_folder(pictures)
     with checked():
         config = quick_config(
             base=base_here(options.base),
@@ -144,10 +153,10 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
             name=options.name,
             output=here(options.output) if options.output else None,
             seed=options.seed,
-            scan=scan_folder(pictures),
+            scan=scan,
             device=training_device(changes.get("training.device", "auto")),
         )
-        return TrainJob(config=_changed(config, changes))
+    return TrainJob(config=_changed(config, changes))
 
 
 def sample_job(options: argparse.Namespace, changes: dict[str, str]) -> SampleJob:
@@ -188,14 +197,14 @@ def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
     specs = {spec.key: spec for spec in field_specs()}
     values: dict[str, object] = {}
     for key, text in changes.items():
-        kind = specs[key].kind if key in specs else "text"
+        if key not in specs:
+            raise as_wrong_use(unknown_key(key))
+        kind = specs[key].kind
         if kind == "lines":
             values[key] = tuple(part.strip() for part in text.split("|") if part.strip())
         elif key == "model.base" and text:
             values[key] = base_here(Path(text))
         else:
             values[key] = here(Path(text)) if kind == "path" and text else text
-    try:
+    with checked(own_names={}):
         return with_values(config, values)
-    except UserError as error:
-        raise as_wrong_use(error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -47,26 +47,55 @@ def as_wrong_use(error: UserError) -> WrongUseError:
     return WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy)
 
 
+# The options of fields that are called otherwise.
+_OWN_NAMES = {
+    "output.name": "--name",
+    "sampling.denoising_steps": "--steps",
+    "sampling.guidance": "--guidance",
+    "sampling.height": "--size",
+    "sampling.negative_prompt": "--negative",
+    "sampling.prompts": "--prompt",
+    "sampling.seed": "--seed",
+    "sampling.width": "--size",
+    "training.epochs": "--epochs",
+    "training.seed": "--seed",
+    "trigger_word": "--trigger",
+}
+
+
 @contextlib.contextmanager
-def checked() -> Iterator[None]:
-    """Turn a value out of range into a sentence about the option."""
+def checked(own_names: Mapping[str, str] = _OWN_NAMES) -> Iterator[None]:
+    """Turn a value out of range into a sentence about the option that was typed.
+
+    Args:
+        own_names: Field -> option, where this is not its name: `sampling.denoising_steps` -> `--steps`.
+    """
     from pydantic import ValidationError
+
+    from core.config.fields import problems_of
 
     try:
         yield
-    except UserError as error:
-        if isinstance(error.__cause__, ValidationError):
-            raise as_wrong_use(error) from error
+    except WrongUseError:
         raise
+    except UserError as error:
+        cause = error.__cause__
+        if not isinstance(cause, ValidationError):
+            raise
+        problem = cause.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        raise _out_of_range(own_names.get(key, f"--{key}"), problem, problems_of(cause)[key]) from error
     except ValidationError as error:
         problem = error.errors()[0]
-        raise WrongUseError(
-            "{option} cannot be {value}.",
-            remedy="{rule}.",
-            option=".".join(str(part) for part in problem["loc"]),
-            value=repr(problem.get("input")),
-            rule=_rule(problem),
-        ) from error
+        name = str(problem["loc"][0])
+        option = own_names.get(name, "--" + name.replace("_", "-"))
+        raise _out_of_range(option, problem, tr("Allowed: {rule}.", rule=_rule(problem))) from error
+
+
+def _out_of_range(option: str, problem: ErrorDetails, remedy: str) -> WrongUseError:
+    value = problem.get("input")
+    words = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    return WrongUseError("{option} cannot be {value}.", remedy="{rule}", option=option, value=words, rule=remedy)
 
 
 def _rule(problem: ErrorDetails) -> str:
@@ -76,11 +105,11 @@ def _rule(problem: ErrorDetails) -> str:
         case "value_error":
             return str(limits["error"]).rstrip(".")
         case "less_than_equal":
-            return tr("{limit} at the most", limit=limits["le"])
+            return tr("up to {high}", high=f"{limits['le']:g}")
         case "greater_than_equal":
-            return tr("{limit} at least", limit=limits["ge"])
+            return tr("from {low}", low=f"{limits['ge']:g}")
         case "greater_than":
-            return tr("More than {limit}", limit=limits["gt"])
+            return tr("above {low}", low=f"{limits['gt']:g}")
         case _:
             return problem["msg"]
 

@@ -212,13 +212,18 @@ def allowed(spec: FieldSpec) -> str:
         number = tr("a whole number") if spec.kind == "int" else tr("a number")
         parts = []
         if spec.minimum is not None:
-            low = f"{spec.minimum:g}"
+            low = _number(spec.minimum)
             parts.append(tr("above {low}", low=low) if spec.minimum_is_open else tr("from {low}", low=low))
         if spec.maximum is not None:
-            parts.append(tr("up to {high}", high=f"{spec.maximum:g}"))
+            parts.append(tr("up to {high}", high=_number(spec.maximum)))
         if spec.multiple_of is not None:
-            parts.append(tr("a multiple of {step}", step=f"{spec.multiple_of:g}"))
+            parts.append(tr("a multiple of {step}", step=_number(spec.multiple_of)))
         return ", ".join([number, *parts])
     if spec.kind == "lines":
         return tr("a list of texts")
     return tr("a text")
+
+
+def _number(value: float) -> str:
+    """All digits of a whole number, as few as needed of others."""
+    return str(int(value)) if value == int(value) else f"{value:g}"

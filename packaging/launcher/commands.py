@@ -26,9 +26,10 @@ TAIL_LINES = 400
 
 
 def child_environment() -> dict[str, str]:
-    """For everything that runs in the environment: UTF-8 throughout, and no other Python mixed in."""
+    """For everything that runs in the environment: UTF-8 throughout, no other Python mixed in, no telemetry."""
     variables = dict(os.environ)
     variables["PYTHONUTF8"] = "1"
+    variables["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reports to its makers from its import on.
     for name in ("PYTHONHOME", "__PYVENV_LAUNCHER__"):
         variables.pop(name, None)
     return variables

@@ -23,6 +23,7 @@ from core.config import TrainConfig, save_config, validated, with_values
 from core.control import Control
 from core.dataset.caption_edits import Written
 from core.dataset.captions import CaptionChange
+from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, PictureTagged, StageStarted, StepDone, from_line
 from core.hub.catalog import folder_of, known_models, model_card
 from core.jobs import DownloadJob, Job, PrepareJob, SampleJob, TagJob, TrainJob
@@ -96,7 +97,7 @@ def test_resume_goes_back_to_a_step(tmp_path: Path) -> None:
     job = job_of("resume", str(tmp_path / "out"), "--from-step", "120")
     assert isinstance(job, TrainJob)
     assert (job.resume, job.from_step) == (True, 120)
-    with pytest.raises(cli.WrongUseError, match="from_step cannot be -2"):
+    with pytest.raises(cli.WrongUseError, match="--from-step cannot be -2"):
         job_of("resume", str(tmp_path / "out"), "--from-step", "-2")
 
 
@@ -128,6 +129,8 @@ def test_tag_without_options_is_the_window_s_usual_choice(tmp_path: Path) -> Non
 
 
 def test_tag_takes_every_option(tmp_path: Path) -> None:
+    (tmp_path / "模型").mkdir()
+    (tmp_path / "c").mkdir()
     job = tag_job_of(
         *(str(tmp_path), "--model", str(tmp_path / "模型"), "--captioner", str(tmp_path / "c")),
         *("--general-threshold", "0.4", "--character-threshold", "0.5", "--copyright-threshold", "0.6"),
@@ -169,11 +172,13 @@ def test_tag_takes_every_option(tmp_path: Path) -> None:
 
 
 def test_the_older_names_of_options_go_on_working(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
     job = tag_job_of(str(tmp_path), "--tagger", str(tmp_path / "t"), "--threshold", "0.5")
     assert (job.options.tagger, job.options.threshold) == (tmp_path / "t", 0.5)
 
 
 def test_a_sentence_model_alone_is_enough_to_get_sentences(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
     assert tag_job_of(str(tmp_path), "--captioner", str(tmp_path / "c")).options.template == BOTH_TEMPLATE
 
 
@@ -185,9 +190,14 @@ def test_a_model_of_the_catalogue_is_named_and_must_be_here(
     monkeypatch.setattr("core.hub.catalog.is_here", lambda card: True)
     card = model_card("wd-vit-v3")
     assert tag_job_of(str(tmp_path), "--model", "wd-vit-v3").options.tagger == folder_of(card)
-    # A sentence model is no tagger: such a word is a folder.
-    job = tag_job_of(str(tmp_path), "--model", "blip-base")
-    assert job.options.tagger == Path.cwd() / "blip-base"
+    # A sentence model is no tagger: such a word is a folder, if anything.
+    with pytest.raises(UserError, match="no tagger and no folder blip-base"):
+        job_of("tag", str(tmp_path), "--model", "blip-base")
+    with pytest.raises(UserError, match="no sentence model and no folder nosuch"):
+        job_of("tag", str(tmp_path), "--captioner", "nosuch")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blip-base").mkdir()
+    assert tag_job_of(str(tmp_path), "--model", "blip-base").options.tagger == tmp_path / "blip-base"
 
 
 def test_download_makes_its_job(tmp_path: Path) -> None:
@@ -222,10 +232,14 @@ def test_tag_and_take_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     before = contents(folder)
     words = ["tag", str(folder), "--model", str(tiny_tagger(tmp_path / "t")), "--on-existing", "replace"]
     assert cli.main([*words, "--trigger", "miru", "--dry-run"]) == cli.DONE
-    shown = [event for event in events_of(capsys) if isinstance(event, PictureTagged)]
+    said = capsys.readouterr()
+    assert "Nothing was written" in said.err
+    shown = [event for event in map(from_line, said.out.splitlines()) if isinstance(event, PictureTagged)]
     assert contents(folder) == before and [event.outcome for event in shown] == ["changed"] * 3
     assert cli.main([*words, "--trigger", "miru"]) == cli.DONE
-    for event in events_of(capsys):
+    said = capsys.readouterr()
+    assert "Nothing was written" not in said.err
+    for event in map(from_line, said.out.splitlines()):
         if isinstance(event, PictureTagged):
             assert event.image.with_suffix(".txt").read_text(encoding="utf-8") == event.caption
             scores = {name: (score, category) for name, score, category in event.tags}
@@ -340,13 +354,14 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(
 def test_out_of_range_and_unknown_settings_say_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["quick", "--base", "starter", "--pictures", str(STARTER_DEMO), "--epochs", "1"]
     assert cli.main([*words, "--network.rank", "0"]) == cli.WRONG_USE
-    assert "from 1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "--network.rank cannot be 0" in said and "from 1" in said
     assert cli.main([*words, "--network.ranc", "8"]) == cli.WRONG_USE
     assert "network.rank" in capsys.readouterr().out
     assert cli.main([*words[:-1], "0"]) == cli.WRONG_USE
-    assert "training.epochs" in capsys.readouterr().out
+    assert "--epochs cannot be 0" in capsys.readouterr().out
     assert cli.main([*words, "--name", "NUL"]) == cli.WRONG_USE
-    assert "output.name" in capsys.readouterr().out
+    assert "--name cannot be NUL" in capsys.readouterr().out
 
 
 def test_a_broken_settings_file_is_no_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,24 +370,23 @@ def test_a_broken_settings_file_is_no_wrong_use(tmp_path: Path, capsys: pytest.C
     assert "network.rank" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("option", "key"), [("--size", "width"), ("--guidance", "guidance")])
-def test_zero_is_a_value_and_no_default(
-    option: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("option", ["--size", "--guidance", "--steps"])
+def test_zero_is_a_value_and_no_default(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sample", "--base", "starter", "--prompt", "a", "--output", str(tmp_path / "out"), option, "0"]
     assert cli.main(words) == cli.WRONG_USE
     said = from_line(capsys.readouterr().out.splitlines()[-1])
     assert isinstance(said, Failed)
-    assert f"sampling.{key} cannot be 0" in said.message
+    assert f"{option} cannot be 0" in said.message
     assert "from" in said.remedy
 
 
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
-        (("--general-threshold", "35"), "最大为 1"),
-        (("--general-threshold", "-1"), "最小为 0"),
+        (("--general-threshold", "35"), "最大 1"),
+        (("--general-threshold", "-1"), "最小 0"),
         (("--replace", "foo"), "像 long hair=very long hair"),
+        (("--template", "{"), "花括号成对"),
     ],
 )
 def test_limits_are_said_in_the_user_s_language(tmp_path: Path, words: tuple[str, ...], rule: str) -> None:

@@ -511,6 +511,7 @@ def test_pip_settings_that_would_install_elsewhere_are_dropped(monkeypatch: pyte
     variables = commands.pip_environment()
     assert not {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX"} & set(variables)
     assert (variables["PIP_USER"], variables["PYTHONUTF8"]) == ("0", "1")
+    assert variables["ORT_DISABLE_TELEMETRY"] == "1"
     assert variables["HTTPS_PROXY"] == "http://proxy.example:3128"
 
 

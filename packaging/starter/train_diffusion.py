@@ -36,6 +36,7 @@ CHARACTERS_SEED = 11
 EMPTY_CAPTIONS = 0.1
 DROPPED_TAGS = 0.05
 SHORT_CAPTIONS = 0.15
+FACE_WEIGHT = 2.0
 
 
 # ---------------------------------------------------------------------------------------------- latents
@@ -183,6 +184,18 @@ def loss_weights(signal: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
+def place_weights(height: int, width: int) -> Tensor:
+    """[height, width] how much the error at each place counts, with a mean of 1: most at the face.
+
+    Eyes and mouth carry most of what tags name, yet fill a tenth of the latents. The middle and the size of the bump
+    are those of faces in the mean picture of the small world.
+    """
+    y = (torch.arange(height).view(-1, 1) + 0.5) / height
+    x = (torch.arange(width).view(1, -1) + 0.5) / width
+    weights = 1 + FACE_WEIGHT * torch.exp(-(((y - 0.48) / 0.18).square() + ((x - 0.5) / 0.25).square()))
+    return weights / weights.mean()
+
+
 class Draw:
     """What a process draws for a step: which pictures, their captions, noise and timesteps."""
 
@@ -244,7 +257,7 @@ def train_diffusion_process(rank: int, recipe: Recipe) -> None:
     latents, tags = load_latents(recipe)
     draw = Draw(recipe, rank, len(tags))
     signal = signal_rates(recipe.device)
-    weights = loss_weights(signal)
+    weights, places = loss_weights(signal), place_weights(*latents.shape[2:]).to(recipe.device)
     started, first_step = time.monotonic(), training.step
     mean_loss = torch.zeros(())
     while training.step < recipe.diffusion_steps:
@@ -260,7 +273,8 @@ def train_diffusion_process(rank: int, recipe: Recipe) -> None:
             hidden = text_encoder(tokens).last_hidden_state
         with torch.autocast(recipe.device, torch.bfloat16):
             prediction = unet(noisy, timesteps, hidden).sample.float()
-        loss = (weights[timesteps] * (prediction - noise).square().mean((1, 2, 3))).mean()
+        errors = (places * (prediction - noise).square()).mean((1, 2, 3))
+        loss = (weights[timesteps] * errors).mean()
         torch.autograd.backward(loss)
         rate = learning_rate(
             step,

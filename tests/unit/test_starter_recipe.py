@@ -312,6 +312,13 @@ def test_packed_model_loads_as_a_pipeline(words: Recipe) -> None:
         assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
 
 
+def test_errors_count_most_at_the_face() -> None:
+    weights = train_diffusion.place_weights(16, 16)
+    assert weights.mean().item() == pytest.approx(1)
+    assert divmod(int(weights.argmax()), 16) == (7, 7)
+    assert weights[7, 7] > 2 * weights[0, 0] and weights[0, 0] > 0.5
+
+
 def test_a_packed_model_is_trained_on_without_its_states(words: Recipe, tmp_path: Path) -> None:
     train_diffusion.train_diffusion(words)
     train_tagger.train_tagger(words)

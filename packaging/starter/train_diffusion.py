@@ -188,12 +188,24 @@ def place_weights(height: int, width: int) -> Tensor:
     """[height, width] how much the error at each place counts, with a mean of 1: most at the face.
 
     Eyes and mouth carry most of what tags name, yet fill a tenth of the latents. The middle and the size of the bump
-    are those of faces in the mean picture of the small world.
+    are those of faces in the mean picture of the small world; the full world has faces anywhere.
     """
     y = (torch.arange(height).view(-1, 1) + 0.5) / height
     x = (torch.arange(width).view(1, -1) + 0.5) / width
     weights = 1 + FACE_WEIGHT * torch.exp(-(((y - 0.48) / 0.18).square() + ((x - 0.5) / 0.25).square()))
     return weights / weights.mean()
+
+
+def denoising_loss(prediction: Tensor, noise: Tensor, weights: Tensor, places: Tensor) -> Tensor:
+    """The weighted mean squared error.
+
+    Args:
+        prediction: [B, 4, h, w] the UNet's.
+        noise: [B, 4, h, w] what it should be.
+        weights: [B] of the timesteps.
+        places: [h, w] of the places.
+    """
+    return (weights * (places * (prediction - noise).square()).mean((1, 2, 3))).mean()
 
 
 class Draw:
@@ -257,7 +269,10 @@ def train_diffusion_process(rank: int, recipe: Recipe) -> None:
     latents, tags = load_latents(recipe)
     draw = Draw(recipe, rank, len(tags))
     signal = signal_rates(recipe.device)
-    weights, places = loss_weights(signal), place_weights(*latents.shape[2:]).to(recipe.device)
+    weights, places = loss_weights(signal), torch.ones(latents.shape[2:])
+    if recipe.world == "small":
+        places = place_weights(*places.shape)
+    places = places.to(recipe.device)
     started, first_step = time.monotonic(), training.step
     mean_loss = torch.zeros(())
     while training.step < recipe.diffusion_steps:
@@ -273,8 +288,7 @@ def train_diffusion_process(rank: int, recipe: Recipe) -> None:
             hidden = text_encoder(tokens).last_hidden_state
         with torch.autocast(recipe.device, torch.bfloat16):
             prediction = unet(noisy, timesteps, hidden).sample.float()
-        errors = (places * (prediction - noise).square()).mean((1, 2, 3))
-        loss = (weights[timesteps] * errors).mean()
+        loss = denoising_loss(prediction, noise, weights[timesteps], places)
         torch.autograd.backward(loss)
         rate = learning_rate(
             step,

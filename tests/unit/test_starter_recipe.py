@@ -317,6 +317,12 @@ def test_errors_count_most_at_the_face() -> None:
     assert weights.mean().item() == pytest.approx(1)
     assert divmod(int(weights.argmax()), 16) == (7, 7)
     assert weights[7, 7] > 2 * weights[0, 0] and weights[0, 0] > 0.5
+    noise, at_face, in_corner = torch.zeros(3, 1, 4, 16, 16)
+    at_face[..., 7, 7] = in_corner[..., 0, 0] = 1
+    face, corner = (
+        train_diffusion.denoising_loss(wrong, noise, torch.ones(1), weights).item() for wrong in (at_face, in_corner)
+    )
+    assert face / corner == pytest.approx((weights[7, 7] / weights[0, 0]).item())
 
 
 def test_a_packed_model_is_trained_on_without_its_states(words: Recipe, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from core.cli_train import add_sample, add_training, refuse_needless, sample_job
 from core.cli_words import Parser, WrongUseError, checked
 from core.console import Reporter
 from core.control import Control
-from core.events import Event, Failed, Finished
+from core.events import CaptionsPlanned, Event, Failed, Finished
 from core.jobs import CheckJob, Job, PrepareJob, TagJob, TrainJob, failure, run_to_end, stopped_at_once
 from core.processes import is_main_process
 from core.runner import log_file
@@ -87,10 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # The border of the program: nothing leaves it without a sentence.
         _show(reporter, failure(error))
         return FAILED
-    code = _follow(lambda control: run_to_end(job, control), reporter, job)
-    if isinstance(job, TagJob) and not job.write and code in (DONE, PARTLY):
-        reporter.say(tr("Nothing was written. Without --dry-run, these captions are."))
-    return code
+    return _follow(lambda control: run_to_end(job, control), reporter, job)
 
 
 def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job: Job | None = None) -> int:
@@ -106,6 +103,8 @@ def _follow(start: Callable[[Control], Iterator[Event]], reporter: Reporter, job
                 if not _show(reporter, event):
                     control.ask("stop")
                     _write_to_nobody()
+                if isinstance(event, CaptionsPlanned) and isinstance(job, TagJob) and not job.write:
+                    reporter.say(tr("Nothing was written: this was a dry run."))
                 if isinstance(event, Finished):
                     code = STOPPED if event.stopped else PARTLY if event.num_failed else DONE
                 if isinstance(event, Failed) and has_begun and isinstance(job, TrainJob):

@@ -37,7 +37,7 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     _add_file(resize)
     resize.add_argument("--rank", type=int, metavar="N", help=tr("the highest rank"))
     _add_conv_rank(resize)
-    resize.add_argument("--keep", type=float, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
+    resize.add_argument("--keep", type=percent, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
     resize.add_argument(
         "--ratio", type=float, metavar="X", help=tr("leave out what is more than X times weaker than the strongest")
     )
@@ -60,7 +60,7 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     extract.add_argument(
         "--conv-rank", type=int, default=0, metavar="N", help=tr("also take 3x3 convolutions, of this rank")
     )
-    extract.add_argument("--keep", type=float, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
+    extract.add_argument("--keep", type=percent, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
     extract.add_argument(
         "--least-difference",
         type=float,
@@ -155,17 +155,7 @@ def _resize(options: argparse.Namespace, output: Path) -> tasks.ResizeTask:
 
 
 def _share(options: argparse.Namespace) -> float:
-    if options.keep is None:
-        return 1.0
-    if not 0 < options.keep <= 100:
-        raise WrongUseError(
-            "{option} cannot be {value}.",
-            remedy="It is a share in percent, above 0 and up to 100.",
-            option="--keep",
-            value=f"{options.keep:g}",
-        )
-    share: float = options.keep / 100
-    return share
+    return 1.0 if options.keep is None else options.keep / 100
 
 
 def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:
@@ -181,6 +171,14 @@ def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:
         tasks.Weighted(file=here(file), strength=strength)
         for file, strength in zip(options.files, strengths, strict=True)
     )
+
+
+def percent(text: str) -> float:
+    """A share in percent; argparse makes a sentence of the error."""
+    share = float(text)
+    if not 0 < share <= 100:
+        raise argparse.ArgumentTypeError(tr("{text} % is not possible; above 0 and up to 100 is", text=text))
+    return share
 
 
 def _pair(text: str) -> tuple[str, str]:

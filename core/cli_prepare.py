@@ -21,7 +21,7 @@ def add_prepare(verbs: argparse._SubParsersAction[Parser]) -> None:
     task.add_argument("--check", action="store_true", help=tr("say what is wrong with the pictures and captions"))
     task.add_argument("--export", type=Path, metavar="DIR", help=tr("new folder for the fitted copies"))
     prepare.add_argument(
-        "--size", type=_pixels, default=512, metavar="PIXELS", help=tr("side of the square, 64 to 4096")
+        "--size", type=pixels, default=512, metavar="PIXELS", help=tr("side of the square, 64 to 4096")
     )
     prepare.add_argument(
         "--fit",
@@ -56,7 +56,7 @@ def prepare_job(options: argparse.Namespace) -> PrepareJob:
     )
 
 
-def _pixels(text: str) -> int:
+def pixels(text: str) -> int:
     """A size within what a copy may have; argparse makes a sentence of the error."""
     size = int(text)
     if not 64 <= size <= 4096:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli_words import Parser, here, here_or_none, tags_in
+from core.cli_words import Parser, checked, here, here_or_none, tags_in
 from core.control import Control
 from core.errors import UserError
 from core.events import Event
@@ -80,27 +80,29 @@ def tag_job(options: argparse.Namespace) -> TagJob:
 
     Raises:
         UserError: A model of the catalogue is not here, or a name or folder is unknown.
-        ValidationError: A value out of range.
+        WrongUseError: A value is out of range.
     """
     template = options.template or (BOTH_TEMPLATE if options.captioner else TAGS_TEMPLATE)
-    choice = TagOptions(
-        tagger=_model(options.model, "tagger"),
-        captioner=_model(options.captioner, "captioner"),
-        template=template,
-        **{field: getattr(options, field) for _, field, _ in _THRESHOLDS},
-        mcut=options.mcut,
-        ratings=options.ratings,
-        characters=not options.no_characters,
-        trigger_word=options.trigger,
-        add=tags_in(options.add),
-        exclude=tags_in(options.exclude),
-        replace=tuple(pair for pairs in options.replace for pair in tags_in(pairs)),
-        prune=tags_in(options.prune),
-        replace_underscores=not options.keep_underscores,
-        escape_brackets=options.escape_brackets,
-        order=options.order,
-        on_existing=options.on_existing,
-    )
+    tagger, captioner = _model(options.model, "tagger"), _model(options.captioner, "captioner")
+    with checked({"threshold": "--general-threshold"}):
+        choice = TagOptions(
+            tagger=tagger,
+            captioner=captioner,
+            template=template,
+            **{field: getattr(options, field) for _, field, _ in _THRESHOLDS},
+            mcut=options.mcut,
+            ratings=options.ratings,
+            characters=not options.no_characters,
+            trigger_word=options.trigger,
+            add=tags_in(options.add),
+            exclude=tags_in(options.exclude),
+            replace=tuple(pair for pairs in options.replace for pair in tags_in(pairs)),
+            prune=tags_in(options.prune),
+            replace_underscores=not options.keep_underscores,
+            escape_brackets=options.escape_brackets,
+            order=options.order,
+            on_existing=options.on_existing,
+        )
     return TagJob(
         folder=here(options.folder),
         edits=here_or_none(options.edits),
@@ -129,7 +131,7 @@ def _model(words: str, kind: ModelKind) -> Path:
     card = next((card for card in known_models(kind) if card.key == words), None)
     if card is None:
         folder = here(Path(words))
-        if not folder.exists():
+        if not folder.is_dir():
             raise UserError(
                 "There is no tagger and no folder {name}."
                 if kind == "tagger"

@@ -13,6 +13,15 @@ from core.errors import UserError
 from core.jobs import SampleJob, TrainJob
 from core.text import tr
 
+_OF_QUICK = {"output.name": "--name", "training.epochs": "--epochs", "training.seed": "--seed"}
+_OF_SAMPLE = {
+    "sampling.denoising_steps": "--steps",
+    "sampling.guidance": "--guidance",
+    "sampling.height": "--size",
+    "sampling.seed": "--seed",
+    "sampling.width": "--size",
+}
+
 
 def add_training(verbs: argparse._SubParsersAction[Parser]) -> None:
     """Declare `kiln quick`, `kiln train` and `kiln resume`."""
@@ -145,7 +154,7 @@ def _quick(options: argparse.Namespace, changes: dict[str, str]) -> TrainJob:
 
     pictures = here(options.pictures)
     scan = scan_folder(pictures)
-    with checked():
+    with checked(_OF_QUICK):
         config = quick_config(
             base=base_here(options.base),
             pictures=pictures,
@@ -180,12 +189,14 @@ def sample_job(options: argparse.Namespace, changes: dict[str, str]) -> SampleJo
         "guidance": usual_guidance if options.guidance is None else options.guidance,
         "seed": options.seed,
     }
+    with checked(_OF_SAMPLE):
+        settings = validated({"sampling": sampling}).sampling
     return SampleJob(
         model=model,
         lora=here(options.lora) if options.lora else None,
         strength=options.strength,
         target=here(options.output),
-        sampling=validated({"sampling": sampling}).sampling,
+        sampling=settings,
     )
 
 
@@ -206,5 +217,5 @@ def _changed(config: TrainConfig, changes: dict[str, str]) -> TrainConfig:
             values[key] = base_here(Path(text))
         else:
             values[key] = here(Path(text)) if kind == "path" and text else text
-    with checked(own_names={}):
+    with checked():
         return with_values(config, values)

@@ -47,24 +47,8 @@ def as_wrong_use(error: UserError) -> WrongUseError:
     return WrongUseError("{problem}", remedy="{way_out}", problem=error.message, way_out=error.remedy)
 
 
-# The options of fields that are called otherwise.
-_OWN_NAMES = {
-    "output.name": "--name",
-    "sampling.denoising_steps": "--steps",
-    "sampling.guidance": "--guidance",
-    "sampling.height": "--size",
-    "sampling.negative_prompt": "--negative",
-    "sampling.prompts": "--prompt",
-    "sampling.seed": "--seed",
-    "sampling.width": "--size",
-    "training.epochs": "--epochs",
-    "training.seed": "--seed",
-    "trigger_word": "--trigger",
-}
-
-
 @contextlib.contextmanager
-def checked(own_names: Mapping[str, str] = _OWN_NAMES) -> Iterator[None]:
+def checked(own_names: Mapping[str, str] | None = None) -> Iterator[None]:
     """Turn a value out of range into a sentence about the option that was typed.
 
     Args:
@@ -74,6 +58,7 @@ def checked(own_names: Mapping[str, str] = _OWN_NAMES) -> Iterator[None]:
 
     from core.config.fields import problems_of
 
+    own_names = own_names or {}
     try:
         yield
     except WrongUseError:
@@ -95,21 +80,27 @@ def checked(own_names: Mapping[str, str] = _OWN_NAMES) -> Iterator[None]:
 def _out_of_range(option: str, problem: ErrorDetails, remedy: str) -> WrongUseError:
     value = problem.get("input")
     words = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    return WrongUseError("{option} cannot be {value}.", remedy="{rule}", option=option, value=words, rule=remedy)
+    return WrongUseError(
+        "{option} cannot be {value}.", remedy="{rule}", option=option, value=words or '""', rule=remedy
+    )
 
 
 def _rule(problem: ErrorDetails) -> str:
     """What is allowed, in the user's language where Kiln or a limit says it."""
+    from core.config.fields import number_words
+
     limits = problem.get("ctx", {})
     match problem["type"]:
         case "value_error":
             return str(limits["error"]).rstrip(".")
         case "less_than_equal":
-            return tr("up to {high}", high=f"{limits['le']:g}")
+            return tr("up to {high}", high=number_words(limits["le"]))
         case "greater_than_equal":
-            return tr("from {low}", low=f"{limits['ge']:g}")
+            return tr("from {low}", low=number_words(limits["ge"]))
         case "greater_than":
-            return tr("above {low}", low=f"{limits['gt']:g}")
+            return tr("above {low}", low=number_words(limits["gt"]))
+        case "finite_number":
+            return tr("a number")
         case _:
             return problem["msg"]
 

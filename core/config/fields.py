@@ -212,18 +212,18 @@ def allowed(spec: FieldSpec) -> str:
         number = tr("a whole number") if spec.kind == "int" else tr("a number")
         parts = []
         if spec.minimum is not None:
-            low = _number(spec.minimum)
+            low = number_words(spec.minimum)
             parts.append(tr("above {low}", low=low) if spec.minimum_is_open else tr("from {low}", low=low))
         if spec.maximum is not None:
-            parts.append(tr("up to {high}", high=_number(spec.maximum)))
+            parts.append(tr("up to {high}", high=number_words(spec.maximum)))
         if spec.multiple_of is not None:
-            parts.append(tr("a multiple of {step}", step=_number(spec.multiple_of)))
+            parts.append(tr("a multiple of {step}", step=number_words(spec.multiple_of)))
         return ", ".join([number, *parts])
     if spec.kind == "lines":
         return tr("a list of texts")
     return tr("a text")
 
 
-def _number(value: float) -> str:
-    """All digits of a whole number, as few as needed of others."""
+def number_words(value: float) -> str:
+    """All digits of a whole number, six at most of others."""
     return str(int(value)) if value == int(value) else f"{value:g}"

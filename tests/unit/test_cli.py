@@ -385,6 +385,7 @@ def test_zero_is_a_value_and_no_default(option: str, tmp_path: Path, capsys: pyt
     [
         (("--general-threshold", "35"), "最大 1"),
         (("--general-threshold", "-1"), "最小 0"),
+        (("--other-threshold", "nan"), "数字"),
         (("--replace", "foo"), "像 long hair=very long hair"),
         (("--template", "{"), "花括号成对"),
     ],
@@ -393,6 +394,7 @@ def test_limits_are_said_in_the_user_s_language(tmp_path: Path, words: tuple[str
     set_language("zh")
     with pytest.raises(cli.WrongUseError) as caught:
         job_of("tag", str(tmp_path), *words)
+    assert caught.value.message.startswith(f"{words[0]} 不能是 ")
     assert rule in caught.value.remedy
     assert not re.search("Input|Value error", caught.value.remedy)
 

@@ -75,8 +75,8 @@ def test_every_tool_makes_its_task(tmp_path: Path) -> None:
     ("words", "problem"),
     [
         (("resize", "a", "--output", "b"), "It is not said how small"),
-        (("resize", "a", "--output", "b", "--keep", "0"), "--keep cannot be 0"),
-        (("resize", "a", "--output", "b", "--keep", "150"), "--keep cannot be 150"),
+        (("resize", "a", "--output", "b", "--keep", "0"), "0 % is not possible"),
+        (("resize", "a", "--output", "b", "--keep", "150"), "--keep: 150 % is not possible"),
         (("resize", "a", "--output", "b", "--rank", "0"), "--rank cannot be 0"),
         (("merge", "a", "b", "--strength", "1", "--output", "c"), "2 files and 1 strengths"),
         (("merge", "a", "--strength", "99", "--output", "c"), "--strength cannot be 99"),

@@ -92,7 +92,10 @@ def _tell(findings: list[Finding], reporter: Reporter) -> None:
     for problem, group in groupby(findings, key=lambda finding: finding.problem):
         members = list(group)
         reporter.say(f"\n{PROBLEMS[problem].title()} ({len(members)})")
+        same_remedy = len(members) > 1 and len({finding.remedy for finding in members}) == 1
         for finding in members[:MOST_NAMED]:
-            reporter.say("  " + sentences(finding.message, finding.remedy))
+            reporter.say("  " + (finding.message if same_remedy else sentences(finding.message, finding.remedy)))
         if len(members) > MOST_NAMED:
             reporter.say("  " + tr("and {number} more", number=len(members) - MOST_NAMED))
+        if same_remedy:
+            reporter.say(f"  → {members[0].remedy}")

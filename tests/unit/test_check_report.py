@@ -91,13 +91,14 @@ def test_on_a_terminal_findings_are_grouped_by_problem(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(check_report, "MOST_NAMED", 1)
+    monkeypatch.setattr(check_report, "MOST_NAMED", 2)
     pictures.good_folder(folder / "5_more", 2)
     for caption in (folder / "5_more").glob("*.txt"):
         caption.unlink()
     assert cli.main(["prepare", str(folder), "--check"]) == cli.DONE
     said = capsys.readouterr().out
-    assert "Pictures that are cut off (1)" in said and "No caption (3)" in said and "and 2 more" in said
+    assert "Pictures that are cut off (1)" in said and "No caption (3)" in said and "and 1 more" in said
+    assert said.count("Let the tagger write one") == 1
     assert "{" not in said
 
 

@@ -37,7 +37,7 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     _add_file(resize)
     resize.add_argument("--rank", type=int, metavar="N", help=tr("the highest rank"))
     _add_conv_rank(resize)
-    resize.add_argument("--keep", type=percent, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
+    _add_keep(resize)
     resize.add_argument(
         "--ratio", type=float, metavar="X", help=tr("leave out what is more than X times weaker than the strongest")
     )
@@ -60,7 +60,7 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     extract.add_argument(
         "--conv-rank", type=int, default=0, metavar="N", help=tr("also take 3x3 convolutions, of this rank")
     )
-    extract.add_argument("--keep", type=percent, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
+    _add_keep(extract)
     extract.add_argument(
         "--least-difference",
         type=float,
@@ -174,7 +174,7 @@ def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:
 
 
 def percent(text: str) -> float:
-    """A share in percent; argparse makes a sentence of the error."""
+    """A share in percent; argparse makes a sentence of the error, with this name in it."""
     share = float(text)
     if not 0 < share <= 100:
         raise argparse.ArgumentTypeError(tr("{text} % is not possible; above 0 and up to 100 is", text=text))
@@ -220,6 +220,10 @@ def _add_precision(parser: Parser) -> None:
 
 def _add_conv_rank(parser: Parser) -> None:
     parser.add_argument("--conv-rank", type=int, metavar="N", help=tr("another rank for 3x3 convolutions"))
+
+
+def _add_keep(parser: Parser) -> None:
+    parser.add_argument("--keep", type=percent, metavar="PERCENT", help=tr("how much of each module's norm to keep"))
 
 
 def _add_json(parser: Parser) -> None:

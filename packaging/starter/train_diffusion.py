@@ -269,9 +269,8 @@ def train_diffusion_process(rank: int, recipe: Recipe) -> None:
     latents, tags = load_latents(recipe)
     draw = Draw(recipe, rank, len(tags))
     signal = signal_rates(recipe.device)
-    weights, places = loss_weights(signal), torch.ones(latents.shape[2:])
-    if recipe.world == "small":
-        places = place_weights(*places.shape)
+    weights = loss_weights(signal)
+    places = place_weights(*latents.shape[2:]) if recipe.world == "small" else torch.ones(latents.shape[2:])
     places = places.to(recipe.device)
     started, first_step = time.monotonic(), training.step
     mean_loss = torch.zeros(())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PACK = Path(__file__).resolve().parents[2] / "resources" / "starter"
 STAGES = (
     "vae",
-    "decoder",
+    "refine",
     "tokenizer",
     "tagger",
     "latents",
@@ -46,7 +46,7 @@ ON_REQUEST = ("unpack",)
 STAGE_HELP = "may be given several times; default: all but unpack, which fills an empty work folder from the pack"
 STEPS_OF = {
     "vae": "vae_steps",
-    "decoder": "decoder_steps",
+    "refine": "refine_steps",
     "tagger": "tagger_steps",
     "latents": "num_pictures",
     "words": "words_steps",
@@ -65,10 +65,10 @@ def run_stage(stage: str, recipe: Recipe) -> None:
             from starter.train_vae import train_vae
 
             train_vae(recipe)
-        case "decoder":
-            from starter.train_vae import train_decoder
+        case "refine":
+            from starter.train_vae import refine_vae
 
-            train_decoder(recipe)
+            refine_vae(recipe)
         case "tokenizer":
             from starter.tokenizer import write_tokenizer
 

@@ -27,8 +27,8 @@ class Recipe:
     vae_batch: int = 12
     vae_crop_px: int = 64
     vae_pictures: int = 6000
-    decoder_steps: int = 8000  # More steps of the decoder alone, on whole pictures.
-    decoder_batch: int = 4
+    refine_steps: int = 10000  # More steps on whole pictures.
+    refine_batch: int = 4
 
     tagger_steps: int = 2600
     tagger_shapes_steps: int = 1500  # More steps, mostly on pictures that are not square.
@@ -75,9 +75,9 @@ class Recipe:
         return self.work / "vae_state.pt"
 
     @property
-    def decoder_state(self) -> Path:
-        """Where the training of the decoder alone goes on from."""
-        return self.work / "decoder_state.pt"
+    def refine_state(self) -> Path:
+        """Where the refinement of the VAE goes on from."""
+        return self.work / "refine_state.pt"
 
     @property
     def tagger_state(self) -> Path:

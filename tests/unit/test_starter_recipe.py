@@ -56,8 +56,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         vae_steps=3,
         vae_batch=2,
         vae_pictures=4,
-        decoder_steps=2,
-        decoder_batch=2,
+        refine_steps=2,
+        refine_batch=2,
         tagger_steps=2,
         tagger_shapes_steps=0,
         tagger_batch=6,
@@ -252,30 +252,86 @@ def test_folding_the_scale_keeps_the_pictures(recipe: Recipe) -> None:
         assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-5)
 
 
-def test_the_decoder_alone_is_refined_and_goes_on_after_a_kill(trained_vae: Recipe, tmp_path: Path) -> None:
+def test_the_vae_is_refined_and_goes_on_after_a_kill(trained_vae: Recipe, tmp_path: Path) -> None:
     killed, whole = (replace(trained_vae, work=tmp_path / name, save_every=1) for name in ("killed", "whole"))
     for recipe in (killed, whole):
         shutil.copytree(trained_vae.vae, recipe.vae)
     before = load_vae(killed).state_dict()
     with killed_at_first_save():
-        train_vae.train_decoder(killed)
-    assert torch.load(killed.decoder_state)["step"] == 1
-    train_vae.train_decoder(killed)
-    train_vae.train_decoder(whole)
-    assert_same_state(killed.decoder_state, whole.decoder_state, steps=2)
+        train_vae.refine_vae(killed)
+    assert torch.load(killed.refine_state)["step"] == 1
+    train_vae.refine_vae(killed)
+    train_vae.refine_vae(whole)
+    assert_same_state(killed.refine_state, whole.refine_state, steps=2)
     after = load_vae(killed).state_dict()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {"decoder", "post_quant_conv"}
-    train_vae.train_decoder(killed)  # Nothing is left to do.
+    assert {"encoder", "decoder"} <= changed
+    train_vae.refine_vae(killed)  # Nothing is left to do.
     assert all(torch.equal(value, after[name]) for name, value in load_vae(killed).state_dict().items())
 
 
-def test_a_new_vae_has_its_decoder_refined_anew(trained_vae: Recipe, tmp_path: Path) -> None:
+def test_eyes_and_mouth_are_found_where_they_are() -> None:
+    plain = replace(training_character(7, seed=1), eyewear="", eyes_state="open", mouth="smile", garment_colour="red")
+    places = train_vae.features_of(plain)
+    assert 0.04 < places.mean() < 0.1
+    changed = {
+        name: (render(replace(plain, **{name: value})) != render(plain)).any(-1)
+        for name, value in (("eye_colour", "red"), ("mouth", ":3"), ("garment_colour", "blue"))
+    }
+    assert all(change.any() for change in changed.values())
+    assert not (changed["eye_colour"] & ~places).any()
+    assert not (changed["mouth"] & ~places).any()
+    assert not (changed["garment_colour"] & places).any()
+    moved = train_vae.features_of(replace(plain, offset_x=plain.offset_x + 20))
+    assert np.argwhere(moved)[:, 1].mean() == pytest.approx(np.argwhere(places)[:, 1].mean() + 10, abs=4)
+
+
+def test_errors_of_pictures_count_by_place() -> None:
+    wanted, weights = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    weights[..., :8] = 3
+    left, right = wanted.clone(), wanted.clone()
+    left[..., 2:6, 2:6] = right[..., 2:6, 10:14] = 0.5
+    errors = [train_vae.picture_error(decoded, wanted, weights).item() for decoded in (left, right)]
+    assert errors[0] == pytest.approx(3 * errors[1])
+    assert train_vae.picture_error(wanted, wanted, weights).item() == 0
+
+
+def test_refining_holds_latents_where_they_were_but_least_at_the_face(recipe: Recipe) -> None:
+    torch.manual_seed(0)
+    vae = new_vae(recipe).eval()
+    pictures, weights = torch.rand(1, 3, 32, 32) * 2 - 1, torch.ones(1, 1, 32, 32)
+    weights[..., :16] = 4
+
+    def loss(old_latents: torch.Tensor) -> float:
+        generator = torch.Generator().manual_seed(1)
+        return train_vae.refine_loss(vae, pictures, weights, old_latents, generator).item()
+
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        latents = (vae.encode(pictures).latent_dist.mode() * 0.18215).float()
+    at_face, elsewhere = latents.clone(), latents.clone()
+    at_face[..., :2] += 1
+    elsewhere[..., 2:] += 1
+    costs = [loss(moved) - loss(latents) for moved in (at_face, elsewhere)]
+    assert costs[1] == pytest.approx(train_vae.HOLD / 2, rel=1e-2)
+    assert costs[0] == pytest.approx(costs[1] / 4, rel=1e-2)
+
+
+def test_two_processes_share_the_pictures(trained_vae: Recipe) -> None:
+    whole = train_vae.whole_pictures(trained_vae, rank=0)
+    halves = [train_vae.whole_pictures(replace(trained_vae, processes=2), rank) for rank in (0, 1)]
+    assert np.array_equal(np.concatenate([half.pictures for half in halves]), whole.pictures[[0, 2, 1, 3]])
+    pictures, weights, latents = whole.batch([0, 2], "cpu")
+    assert pictures.shape == (2, 3, 128, 128) and latents.shape == (2, 4, 16, 16)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights.max() / weights.min()).item() == pytest.approx(train_vae.FEATURE_WEIGHT)
+
+
+def test_a_new_vae_is_refined_anew(trained_vae: Recipe, tmp_path: Path) -> None:
     recipe = replace(trained_vae, work=tmp_path)
     train_vae.train_vae(recipe)
-    train_vae.train_decoder(recipe)
+    train_vae.refine_vae(recipe)
     train_vae.train_vae(replace(recipe, vae_steps=4))
-    assert not recipe.decoder_state.exists()
+    assert not recipe.refine_state.exists()
 
 
 def test_trained_vae_has_the_scale_of_sd15(trained_vae: Recipe) -> None:
@@ -343,11 +399,11 @@ def test_a_packed_model_is_trained_on_without_its_states(words: Recipe, tmp_path
     train_tagger.train_tagger(replace(again, tagger_steps=0))  # Exports what was unpacked.
     assert np.allclose(PackTagger(again.tagger)(pictures), tagged, atol=1e-4)
     assert state["step"] == 0
-    for stage in ("decoder", "tagger", "latents", "diffusion"):
+    for stage in ("refine", "tagger", "latents", "diffusion"):
         run_stage(stage, again)
     assert torch.load(again.tagger_state)["step"] == again.tagger_steps
     assert torch.load(again.diffusion_state)["step"] == again.diffusion_steps
-    assert torch.load(again.decoder_state)["step"] == again.decoder_steps
+    assert torch.load(again.refine_state)["step"] == again.refine_steps
 
 
 def test_unpacking_leaves_a_folder_alone_that_is_not_empty(recipe: Recipe, tmp_path: Path) -> None:
@@ -387,7 +443,7 @@ def test_every_stage_learns_within_two_hundred_steps(
         vae_steps=200,
         vae_crop_px=32,
         vae_pictures=16,
-        decoder_steps=100,
+        refine_steps=100,
         tagger_steps=100,
         tagger_batch=3,
         num_pictures=32,
@@ -403,7 +459,7 @@ def test_every_stage_learns_within_two_hundred_steps(
     untrained_db = train_vae.round_trip_psnr(new_vae(small), 8)
     run_stage("vae", small)
     rough_db = train_vae.round_trip_psnr(load_vae(small), 8)
-    for stage in ("decoder", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
+    for stage in ("refine", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
         run_stage(stage, small)
     losses = losses_by_stage(capsys.readouterr().out)
     refined_db = train_vae.round_trip_psnr(load_vae(small), 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -78,12 +78,13 @@ def read_tagger(path: Path, vocabulary: Vocabulary, num_pictures: int = 128) -> 
 @torch.no_grad()
 def restore_block(block: nn.Sequential, kernel: Tensor, bias: Tensor, features: Tensor) -> Tensor:
     """Gives a block of convolution, batch norm and ReLU what was folded into one; returns its output."""
-    convolution, norm, _ = block
+    convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", tuple(block)[:2])
     convolution.weight.copy_(kernel)
     outputs = convolution(features)
-    norm.running_mean.copy_(outputs.mean((0, 2, 3)))
-    norm.running_var.copy_(outputs.var((0, 2, 3)))
-    norm.weight.copy_((norm.running_var + norm.eps).sqrt())
-    norm.bias.copy_(norm.running_mean + bias)
+    mean, variance = outputs.mean((0, 2, 3)), outputs.var((0, 2, 3))
+    norm.get_buffer("running_mean").copy_(mean)
+    norm.get_buffer("running_var").copy_(variance)
+    norm.weight.copy_((variance + norm.eps).sqrt())
+    norm.bias.copy_(mean + bias)
     result: Tensor = block(features)
     return result

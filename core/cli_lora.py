@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.cli_words import Parser, WrongUseError, base_here, checked, here
+from core.cli_words import Parser, WrongUseError, base_here, checked, here, number, whole_number
 from core.jobs import ToolJob
 from core.text import tr
 from core.tools import tasks
@@ -29,23 +29,27 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
         "--to", choices=("kohya", "diffusers", "peft"), default="kohya", help=tr("whose names the new file has")
     )
     _add_precision(convert)
-    convert.add_argument("--rank", type=int, metavar="N", help=tr("turn LoHa, LoKr and full changes into pairs of it"))
+    convert.add_argument(
+        "--rank", type=whole_number, metavar="N", help=tr("turn LoHa, LoKr and full changes into pairs of it")
+    )
     _add_conv_rank(convert)
-    convert.add_argument("--alpha", type=float, metavar="X", help=tr("alpha of a file that does not say it"))
+    convert.add_argument("--alpha", type=number, metavar="X", help=tr("alpha of a file that does not say it"))
     _add_output(convert)
     resize = tools.add_parser("resize", help=tr("make the ranks of a LoRA smaller"))
     _add_file(resize)
-    resize.add_argument("--rank", type=int, metavar="N", help=tr("the highest rank"))
+    resize.add_argument("--rank", type=whole_number, metavar="N", help=tr("the highest rank"))
     _add_conv_rank(resize)
     _add_keep(resize)
     resize.add_argument(
-        "--ratio", type=float, metavar="X", help=tr("leave out what is more than X times weaker than the strongest")
+        "--ratio", type=number, metavar="X", help=tr("leave out what is more than X times weaker than the strongest")
     )
     _add_precision(resize)
     _add_output(resize)
     merge = tools.add_parser("merge", help=tr("write one LoRA that does what several do together"))
     _add_loras(merge)
-    merge.add_argument("--rank", type=int, metavar="N", help=tr("cut the sum to this rank; without it, it is exact"))
+    merge.add_argument(
+        "--rank", type=whole_number, metavar="N", help=tr("cut the sum to this rank; without it, it is exact")
+    )
     _add_conv_rank(merge)
     _add_precision(merge)
     _add_output(merge)
@@ -56,14 +60,14 @@ def add_lora(verbs: argparse._SubParsersAction[Parser]) -> None:
     extract = tools.add_parser("extract", help=tr("write what a tuned base model has learned as a LoRA"))
     extract.add_argument("--original", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     extract.add_argument("--tuned", type=Path, required=True, metavar="MODEL", help=tr("the model tuned from it"))
-    extract.add_argument("--rank", type=int, default=32, metavar="N", help=tr("rank of the LoRA, usually 32"))
+    extract.add_argument("--rank", type=whole_number, default=32, metavar="N", help=tr("rank of the LoRA, usually 32"))
     extract.add_argument(
-        "--conv-rank", type=int, default=0, metavar="N", help=tr("also take 3x3 convolutions, of this rank")
+        "--conv-rank", type=whole_number, default=0, metavar="N", help=tr("also take 3x3 convolutions, of this rank")
     )
     _add_keep(extract)
     extract.add_argument(
         "--least-difference",
-        type=float,
+        type=number,
         default=0.0,
         metavar="X",
         help=tr("leave out modules whose weights differ nowhere by more"),
@@ -175,7 +179,7 @@ def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:
 
 def percent(text: str) -> float:
     """A share in percent; argparse makes a sentence of the error, with this name in it."""
-    share = float(text)
+    share = number(text)
     if not 0 < share <= 100:
         raise argparse.ArgumentTypeError(tr("{text} % is not possible; above 0 and up to 100 is", text=text))
     return share
@@ -196,7 +200,7 @@ def _add_loras(parser: Parser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=tr("LoRA files"))
     parser.add_argument(
         "--strength",
-        type=float,
+        type=number,
         nargs="+",
         metavar="X",
         help=tr("one strength for each file, in the same order; 1 is as trained"),
@@ -219,7 +223,7 @@ def _add_precision(parser: Parser) -> None:
 
 
 def _add_conv_rank(parser: Parser) -> None:
-    parser.add_argument("--conv-rank", type=int, metavar="N", help=tr("another rank for 3x3 convolutions"))
+    parser.add_argument("--conv-rank", type=whole_number, metavar="N", help=tr("another rank for 3x3 convolutions"))
 
 
 def _add_keep(parser: Parser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from core.cli_words import Parser, here, here_or_none
+from core.cli_words import Parser, here, here_or_none, whole_number
 from core.dataset.edits import Fit
 from core.dataset.fitting import CROP_SHAPES, Edge
 from core.jobs import PrepareJob
@@ -58,7 +58,7 @@ def prepare_job(options: argparse.Namespace) -> PrepareJob:
 
 def pixels(text: str) -> int:
     """A size within what a copy may have; argparse makes a sentence of the error, with this name in it."""
-    size = int(text)
+    size = whole_number(text)
     if not 64 <= size <= 4096:
         raise argparse.ArgumentTypeError(tr("{size} pixels are not possible; from 64 to 4096 are", size=size))
     return size

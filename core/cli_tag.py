@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli_words import Parser, checked, here, here_or_none, tags_in
+from core.cli_words import Parser, checked, here, here_or_none, number, tags_in
 from core.control import Control
 from core.errors import UserError
 from core.events import Event
@@ -41,7 +41,7 @@ def add_tag(verbs: argparse._SubParsersAction[Parser]) -> None:
     choice = tag.add_argument_group(tr("which tags"))
     for title, field, words in _THRESHOLDS:
         limit = tr("least score of {category} tags, usually {number}", category=title, number=getattr(usual, field))
-        choice.add_argument(*words, dest=field, type=float, default=getattr(usual, field), metavar="X", help=limit)
+        choice.add_argument(*words, dest=field, type=number, default=getattr(usual, field), metavar="X", help=limit)
     choice.add_argument("--mcut", action="store_true", help=tr("cut at the widest gap between scores instead"))
     choice.add_argument("--ratings", action="store_true", help=tr("also write the most certain rating"))
     choice.add_argument("--no-characters", action="store_true", help=tr("write no names of characters and series"))

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.cli_words import Parser, WrongUseError, as_wrong_use, base_here, checked, here
+from core.cli_words import Parser, WrongUseError, as_wrong_use, base_here, checked, here, number, whole_number
 from core.config import TrainConfig, load_config, validated, with_values
 from core.config.fields import field_specs, unknown_key
 from core.errors import UserError
@@ -31,17 +31,19 @@ def add_training(verbs: argparse._SubParsersAction[Parser]) -> None:
     )
     quick.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     quick.add_argument("--pictures", type=Path, required=True, metavar="FOLDER", help=tr("folder of pictures"))
-    quick.add_argument("--epochs", type=int, required=True, metavar="N", help=tr("passes over all pictures"))
+    quick.add_argument("--epochs", type=whole_number, required=True, metavar="N", help=tr("passes over all pictures"))
     quick.add_argument("--name", default="", help=tr("file name of the LoRA"))
     quick.add_argument("--output", type=Path, metavar="DIR", help=tr("output folder; without one, in your documents"))
-    quick.add_argument("--seed", type=int, metavar="N", help=tr("the same number draws the same random numbers"))
+    quick.add_argument(
+        "--seed", type=whole_number, metavar="N", help=tr("the same number draws the same random numbers")
+    )
     train = verbs.add_parser("train", help=tr("train with the settings of a file"), epilog=also)
     train.add_argument("config", type=Path, metavar="CONFIG.toml", help=tr("settings of a run"))
     resume = verbs.add_parser("resume", help=tr("continue a run from its last state"), epilog=also)
     resume.add_argument("run", type=Path, metavar="RUN", help=tr("output folder or run folder"))
     resume.add_argument(
         "--from-step",
-        type=int,
+        type=whole_number,
         default=-1,
         metavar="N",
         help=tr("go back to the state of this step; 0 begins again. LoRA files saved later are put aside"),
@@ -57,22 +59,29 @@ def add_sample(verbs: argparse._SubParsersAction[Parser]) -> None:
     )
     sample.add_argument("--base", type=Path, required=True, metavar="MODEL", help=tr("base model, or: starter"))
     sample.add_argument("--lora", type=Path, metavar="FILE", help=tr("LoRA to draw with"))
-    sample.add_argument("--strength", type=float, default=1.0, metavar="X", help=tr("of the LoRA, usually 1"))
+    sample.add_argument("--strength", type=number, default=1.0, metavar="X", help=tr("of the LoRA, usually 1"))
     sample.add_argument(
         "--prompt", action="append", required=True, metavar="TEXT", help=tr("what to draw; may be repeated")
     )
     sample.add_argument("--negative", default="", metavar="TEXT", help=tr("what not to draw"))
     sample.add_argument(
-        "--size", type=int, metavar="PIXELS", help=tr("side of the pictures; usually what the base model draws")
+        "--size",
+        type=whole_number,
+        metavar="PIXELS",
+        help=tr("side of the pictures; usually what the base model draws"),
     )
-    sample.add_argument("--steps", type=int, default=20, metavar="N", help=tr("steps for each picture, usually 20"))
+    sample.add_argument(
+        "--steps", type=whole_number, default=20, metavar="N", help=tr("steps for each picture, usually 20")
+    )
     sample.add_argument(
         "--guidance",
-        type=float,
+        type=number,
         metavar="X",
         help=tr("how closely to follow the prompt, usually 7, with the starter model 2.5"),
     )
-    sample.add_argument("--seed", type=int, default=1234, metavar="N", help=tr("of the first picture, usually 1234"))
+    sample.add_argument(
+        "--seed", type=whole_number, default=1234, metavar="N", help=tr("of the first picture, usually 1234")
+    )
     sample.add_argument("--output", type=Path, required=True, metavar="DIR", help=tr("folder for the pictures"))
 
 

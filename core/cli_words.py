@@ -122,6 +122,22 @@ def here_or_none(path: Path) -> Path:
     return here(path) if path != Path() else path
 
 
+def whole_number(text: str) -> int:
+    """A number as it was typed; argparse makes a sentence of the error, with the option's name in it."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(tr("{text} is not a whole number", text=text or '""')) from None
+
+
+def number(text: str) -> float:
+    """As `whole_number`, with a fraction."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(tr("{text} is not a number", text=text or '""')) from None
+
+
 def tags_in(text: str) -> tuple[str, ...]:
     """What stands between commas, also Chinese ones."""
     return tuple(part.strip() for part in text.replace("，", ",").split(",") if part.strip())

@@ -178,7 +178,7 @@ def _weighted(options: argparse.Namespace) -> tuple[tasks.Weighted, ...]:
 
 
 def percent(text: str) -> float:
-    """A share in percent; argparse makes a sentence of the error, with this name in it."""
+    """A share in percent; argparse makes a sentence of the error, with the option's name in it."""
     share = number(text)
     if not 0 < share <= 100:
         raise argparse.ArgumentTypeError(tr("{text} % is not possible; above 0 and up to 100 is", text=text))

@@ -57,7 +57,7 @@ def prepare_job(options: argparse.Namespace) -> PrepareJob:
 
 
 def pixels(text: str) -> int:
-    """A size within what a copy may have; argparse makes a sentence of the error, with this name in it."""
+    """A size within what a copy may have; argparse makes a sentence of the error, with the option's name in it."""
     size = whole_number(text)
     if not 64 <= size <= 4096:
         raise argparse.ArgumentTypeError(tr("{size} pixels are not possible; from 64 to 4096 are", size=size))

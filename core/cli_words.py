@@ -123,19 +123,19 @@ def here_or_none(path: Path) -> Path:
 
 
 def whole_number(text: str) -> int:
-    """A number as it was typed; argparse makes a sentence of the error, with the option's name in it."""
+    """The whole number that was typed; argparse makes a sentence of the error, with the option's name in it."""
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(tr("{text} is not a whole number", text=text or '""')) from None
+        raise argparse.ArgumentTypeError(tr("{text} is not a whole number", text=text.strip() or '""')) from None
 
 
 def number(text: str) -> float:
-    """As `whole_number`, with a fraction."""
+    """The number that was typed, with a fraction or without; errors as in `whole_number`."""
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(tr("{text} is not a number", text=text or '""')) from None
+        raise argparse.ArgumentTypeError(tr("{text} is not a number", text=text.strip() or '""')) from None
 
 
 def tags_in(text: str) -> tuple[str, ...]:

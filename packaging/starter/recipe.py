@@ -85,6 +85,11 @@ class Recipe:
         return self.work / "tagger_state.pt"
 
     @property
+    def round_trips(self) -> Path:
+        """Pictures that went through the VAE, which the tagger is trained on."""
+        return self.work / "tagger_round_trips.pt"
+
+    @property
     def words(self) -> Path:
         """The text encoder after it learned its words."""
         return self.work / "words.pt"

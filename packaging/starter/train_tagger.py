@@ -37,18 +37,17 @@ ROUND_TRIP_NOISE = 0.35
 
 def make_round_trips(recipe: Recipe) -> tuple[list[Character], Pixels]:
     """Characters and their pictures after the VAE, made once and kept in the work folder."""
-    path = recipe.work / "tagger_round_trips.pt"
     drawn = [tagger_character(f"pool/{number}") for number in range(recipe.tagger_round_trips)]
     characters = [character for character, _ in drawn]
-    if not path.exists():
+    if not recipe.round_trips.exists():
         vae = load_vae(recipe).cpu()
         generator = torch.Generator().manual_seed(SEED)
         parts = [
             through_vae([tagger_picture(*one) for one in drawn[first : first + 16]], vae, generator, ROUND_TRIP_NOISE)
             for first in range(0, len(drawn), 16)
         ]
-        save_atomically(torch.from_numpy(np.concatenate(parts)), path)
-    pictures: Pixels = torch.load(path).numpy()
+        save_atomically(torch.from_numpy(np.concatenate(parts)), recipe.round_trips)
+    pictures: Pixels = torch.load(recipe.round_trips).numpy()
     return characters, pictures
 
 

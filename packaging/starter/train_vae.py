@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from starter.training import (
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
+    from numpy.typing import NDArray
 
     from starter.draw import Pixels
     from starter.recipe import Recipe
@@ -37,8 +39,8 @@ HELD_OUT_SEED = 999
 PEAK_RATE = 1.5e-3
 REFINE_PEAK_RATE = 6e-4
 COLOUR_HINT = 0.6  # The part of the training in which the first latent channels are pulled to plain colours.
-FEATURE_WEIGHT = 8.0  # How much more an error counts at eyes, brows and mouth, which are 7 % of a picture.
-LATENT_NOISE = 0.1  # The most noise that the refined decoder meets; no UNet hits the latents better.
+FEATURE_WEIGHT = 8.0  # How much more an error counts at eyes, brows and mouth: 7 % of a picture of the small world.
+LATENT_NOISE = 0.1  # The most noise that the refined decoder meets, because no UNet hits the latents exactly.
 HOLD = 0.1  # What it costs to move latents from where they were, so that a UNet need not be trained from scratch.
 
 
@@ -54,9 +56,13 @@ def train_vae(recipe: Recipe) -> None:
 
 
 def write_vae(vae: AutoencoderKL, recipe: Recipe) -> None:
-    """Writes the VAE in float16; the old one stays whole until the new one is."""
-    new = recipe.vae.with_name("vae.new")
+    """Writes the VAE in float16; the old one stays whole until the new one is. What another one had encoded goes."""
+    new, weights = recipe.vae.with_name("vae.new"), "diffusion_pytorch_model.safetensors"
     vae.half().save_pretrained(new)
+    is_same = (recipe.vae / weights).exists() and filecmp.cmp(new / weights, recipe.vae / weights, shallow=False)
+    if not is_same:
+        for cache in (*recipe.work.glob("latents_*.pt"), recipe.round_trips):
+            cache.unlink(missing_ok=True)
     swap_folders(new, recipe.vae)
 
 
@@ -93,6 +99,9 @@ def train_vae_process(rank: int, recipe: Recipe) -> None:
 
 def refine_vae(recipe: Recipe) -> None:
     """Trains the finished VAE on whole pictures, up to `refine_steps`; its latents stay near to what they were.
+
+    "Were" is in the VAE that is there when the stage begins: also one that was refined before. Variances of latents are
+    not trained, because nothing in this recipe samples them.
 
     Crops are cheap; but a VAE whose attention and norms span all latents has then never met those of a whole picture.
     Here errors count most at the eyes and the mouth: so small, they hardly count in a mean over all pixels, and level
@@ -156,11 +165,11 @@ class WholePictures:
 
 def whole_pictures(recipe: Recipe, rank: int) -> WholePictures:
     """The share of one process."""
-    vae = load_vae(recipe)  # As it was before any refinement, also in a run that goes on.
+    vae = load_vae(recipe)  # As the last finished stage left it, also in a run that goes on.
     numbers = range(rank, recipe.vae_pictures, recipe.processes)
     characters = [training_character(number, SEED, recipe.world) for number in numbers]
     pictures = np.stack([render(character) for character in characters])
-    features = np.stack([features_of(character) for character in characters])
+    features = np.stack([features_of(*one) for one in zip(characters, pictures, strict=True)])
     with torch.no_grad():
         latents = [
             (vae.encode(to_tensor(part).to(recipe.device)).latent_dist.mode() * SCALING_FACTOR).half().cpu()
@@ -169,17 +178,16 @@ def whole_pictures(recipe: Recipe, rank: int) -> WholePictures:
     return WholePictures(pictures, torch.from_numpy(features)[:, None], torch.cat(latents))
 
 
-def features_of(character: Character) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def features_of(character: Character, picture: Pixels) -> NDArray[np.bool_]:
     """[H, W] true where eyes, brows and mouth are: where the picture changes with them, and two pixels around."""
-    picture = render(character)
     others = (
         render(replace(character, eyes_state=eyes_state, mouth=mouth))
         for eyes_state, mouth in (("open", "grin"), ("closed eyes", "frown"))
     )
     changes = np.any([(other != picture).any(-1) for other in others], axis=0)
     around = functional.max_pool2d(torch.from_numpy(changes)[None].float(), 5, stride=1, padding=2)
-    mask: np.ndarray[Any, np.dtype[np.bool_]] = around[0].bool().numpy()
-    return mask
+    places: NDArray[np.bool_] = around[0].bool().numpy()
+    return places
 
 
 def refine_loss(
@@ -192,14 +200,12 @@ def refine_loss(
         pictures: [B, 3, H, W] in [-1, 1].
         weights: [B, 1, H, W] how much the error counts at each pixel; where it counts more, latents move at less cost.
         old_latents: [B, 4, h, w] what the latents were, scaled for the UNet.
-        generator: Draws the noise, of another strength for each picture.
+        generator: Draws the noise, of a different strength for each picture.
     """
     with torch.autocast(pictures.device.type, torch.bfloat16):
         latents = vae.encode(pictures).latent_dist.mode() * SCALING_FACTOR
-        strength, noise = (
-            torch.rand((len(latents), 1, 1, 1), generator=generator, device=latents.device) * LATENT_NOISE,
-            torch.randn(latents.shape, generator=generator, device=latents.device),
-        )
+        strength = LATENT_NOISE * torch.rand((len(latents), 1, 1, 1), generator=generator, device=latents.device)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         decoded = vae.decode((latents + strength * noise) / SCALING_FACTOR).sample
     moved = (latents.float() - old_latents).square() / functional.adaptive_avg_pool2d(weights, latents.shape[-2:])
     loss: Tensor = picture_error(decoded.float(), pictures, weights) + HOLD * moved.mean()

@@ -238,8 +238,10 @@ def score_pack(pack: Path, count: int = 64) -> dict[str, Any]:
     ]
     contact_sheet(pairs, 16, pack / "contact_sheet.webp")
     scores = score_prompts(pictures, renders, captions, tagger)
+    vae_psnr_db, vae_features_psnr_db = round_trip_psnr(pipeline.vae)
     return {
-        "vae_psnr_db": round_trip_psnr(pipeline.vae),
+        "vae_psnr_db": vae_psnr_db,
+        "vae_features_psnr_db": vae_features_psnr_db,
         **score_tagger(pipeline.vae, tagger),
         "prompts_own": scores.own,
         "prompts_shuffled": scores.shuffled,

@@ -48,7 +48,9 @@ def tagger() -> PackTagger:
 
 def test_g1_the_vae_keeps_pictures_and_their_tags(tagger: PackTagger) -> None:
     vae = load_pipeline(PACK / "model").vae
-    assert round_trip_psnr(vae, COUNT) >= 26  # dB
+    whole, eyes_and_mouth = round_trip_psnr(vae, COUNT)
+    assert whole >= 26  # dB
+    assert eyes_and_mouth >= 28  # So few pixels that the whole hides them: at 25.5 blue eyes came out purple.
     scores = score_tagger(vae, tagger, COUNT)
     assert scores["renders_recall"] >= 0.9
     assert scores["round_trips_recall"] >= scores["renders_recall"] - 0.05

@@ -495,15 +495,15 @@ def test_every_stage_learns_within_two_hundred_steps(
     )
     small.work.mkdir()
     small.pack.mkdir()
-    untrained_db = train_vae.round_trip_psnr(new_vae(small), 8)
+    untrained = train_vae.round_trip_psnr(new_vae(small), 8)
     run_stage("vae", small)
-    rough_db = train_vae.round_trip_psnr(load_vae(small), 8)
+    rough = train_vae.round_trip_psnr(load_vae(small), 8)
     for stage in ("refine", "tokenizer", "tagger", "latents", "words", "diffusion", "pack"):
         run_stage(stage, small)
     losses = losses_by_stage(capsys.readouterr().out)
-    refined_db = train_vae.round_trip_psnr(load_vae(small), 8)
-    assert rough_db > untrained_db + 0.5
-    assert refined_db > rough_db + 0.5
+    refined = train_vae.round_trip_psnr(load_vae(small), 8)
+    assert rough[0] > untrained[0] + 0.5
+    assert refined[0] > rough[0] + 0.5
     num_tags = len(PackTagger(small.tagger).numbers)
     assert losses["tagger"][-1] < 0.5 * num_tags * math.log(2)  # Untrained, each tag costs that logarithm.
     assert losses["words"][-1] < 0.5 * losses["words"][0]

@@ -168,14 +168,19 @@ def whole_pictures(recipe: Recipe, rank: int) -> WholePictures:
     vae = load_vae(recipe)  # As the last finished stage left it, also in a run that goes on.
     numbers = range(rank, recipe.vae_pictures, recipe.processes)
     characters = [training_character(number, SEED, recipe.world) for number in numbers]
-    pictures = np.stack([render(character) for character in characters])
-    features = np.stack([features_of(*one) for one in zip(characters, pictures, strict=True)])
+    pictures, features = drawn_with_features(characters)
     with torch.no_grad():
         latents = [
             (vae.encode(to_tensor(part).to(recipe.device)).latent_dist.mode() * SCALING_FACTOR).half().cpu()
             for part in np.array_split(pictures, math.ceil(len(pictures) / 32))
         ]
     return WholePictures(pictures, torch.from_numpy(features)[:, None], torch.cat(latents))
+
+
+def drawn_with_features(characters: list[Character]) -> tuple[Pixels, NDArray[np.bool_]]:
+    """[N, H, W, 3] renders, and [N, H, W] where their eyes, brows and mouths are."""
+    pictures = np.stack([render(character) for character in characters])
+    return pictures, np.stack([features_of(*one) for one in zip(characters, pictures, strict=True)])
 
 
 def features_of(character: Character, picture: Pixels) -> NDArray[np.bool_]:
@@ -296,7 +301,7 @@ def round_trip_psnr(vae: AutoencoderKL, num_pictures: int = 64) -> tuple[float, 
         That of whole pictures, and that of eyes, brows and mouth alone.
     """
     characters = [training_character(number, HELD_OUT_SEED) for number in range(num_pictures)]
-    pictures = np.stack([render(character) for character in characters])
+    pictures, features = drawn_with_features(characters)
     decoded = np.concatenate(
         [
             to_pictures(vae.decode(vae.encode(part).latent_dist.mode()).sample)
@@ -304,7 +309,6 @@ def round_trip_psnr(vae: AutoencoderKL, num_pictures: int = 64) -> tuple[float, 
         ]
     )
     errors = np.square((decoded.astype(np.float64) - pictures) / 255).mean(-1)
-    features = np.stack([features_of(*one) for one in zip(characters, pictures, strict=True)])
     at_features = (errors * features).sum((1, 2)) / features.sum((1, 2))
     whole, part = (float((-10 * np.log10(error)).mean()) for error in (errors.mean((1, 2)), at_features))
     return whole, part

@@ -265,11 +265,8 @@ def test_the_vae_is_refined_and_goes_on_after_a_kill(trained_vae: Recipe, tmp_pa
     assert_same_state(killed.refine_state, whole.refine_state, steps=2)
     after = load_vae(killed).state_dict()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert {
-        "encoder",
-        "post_quant_conv",
-        "decoder",
-    } <= changed  # So small a step may be lost in float16.
+    # Two steps on so few weights of the quant convolution may be lost in float16.
+    assert changed | {"quant_conv"} == {"encoder", "quant_conv", "post_quant_conv", "decoder"}
     train_vae.refine_vae(killed)  # Nothing is left to do.
     assert all(torch.equal(value, after[name]) for name, value in load_vae(killed).state_dict().items())
 

@@ -204,13 +204,13 @@ class Project(QObject):
 
         The settings of before come back when another folder is opened.
         """
-        from core.demo import copy_demo, demo_config, demo_dataset
+        from core.demo import copy_demo, demo_config, demo_pictures, with_others
 
         output = default_output_folder()
         try:
             pictures = copy_demo(demo_folder())
             dataset_file = dataset_file_of(pictures)
-            dataset = demo_dataset(pictures, pictures.with_name("demo-others"))
+            dataset = with_others(demo_pictures(pictures), pictures.with_name("demo-others"))
             if not dataset_file.exists():
                 save_dataset(dataset_file, dataset)
             config = demo_config(pictures, output)

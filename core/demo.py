@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import TrainConfig, with_values
-from core.dataset.edits import Concept, DatasetFile
+from core.dataset.edits import Concept, DatasetFile, PictureEdits
 from core.files import replacing
 from core.paths import STARTER, STARTER_DEMO, STARTER_DEMO_OTHERS, STARTER_MODEL
 from core.quick import free_name, quick_config
 
-EPOCHS = 12
+EPOCHS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,15 @@ class DemoFacts:
     """What is known about the demo character.
 
     `traits` are tags that the starter tagger knows and that together describe her; `prompts` name her by the trigger
-    word and by nothing else of her looks.
+    word and by nothing else of her looks. `absorbed_tags` are those that captions leave to the trigger word.
+    `middle_crops` are the names of the tall pictures.
     """
 
     trigger: str
     traits: tuple[str, ...]
+    absorbed_tags: tuple[str, ...]
     prompts: tuple[str, ...]
+    middle_crops: tuple[str, ...]
     held_out: Path
 
 
@@ -36,7 +39,9 @@ def demo_facts() -> DemoFacts:
     return DemoFacts(
         trigger=facts["trigger"],
         traits=tuple(facts["traits"]),
+        absorbed_tags=tuple(facts["absorbed_tags"]),
         prompts=tuple(facts["prompts"]),
+        middle_crops=tuple(facts["middle_crops"]),
         held_out=STARTER / facts["held_out"],
     )
 
@@ -50,17 +55,31 @@ def copy_demo(target: Path) -> Path:
     return _copy(STARTER_DEMO, target)
 
 
-def demo_dataset(pictures: Path, others: Path) -> DatasetFile:
-    """The folders that the demo trains: her pictures, and a copy of what the starter model draws without her.
+def demo_pictures(folder: Path) -> DatasetFile:
+    """Her pictures, with the middle of the tall ones.
 
-    Those others are regularization pictures. Without them every character becomes her, asked for or not.
+    They show more of her than an upper body. A crop that keeps all of it shows her small between blurred edges, while
+    the starter model has only seen upper bodies, and its latents do not hold a small face.
 
     Args:
-        pictures: The folder with her pictures.
+        folder: Where `copy_demo` put them.
+    """
+    edits = {str(folder / name): PictureEdits(fit="crop") for name in demo_facts().middle_crops}
+    return DatasetFile(concepts=(Concept(folder=folder),), pictures=edits)
+
+
+def with_others(dataset: DatasetFile, others: Path) -> DatasetFile:
+    """The dataset and, as regularization pictures, a copy of what the starter model draws without her.
+
+    Without them every character becomes her, asked for or not.
+
+    Args:
+        dataset: Her pictures.
         others: Where the copy goes. What is there stays.
     """
     _copy(STARTER_DEMO_OTHERS, others)
-    return DatasetFile(concepts=(Concept(folder=pictures), Concept(folder=others, is_regularization=True)))
+    concept = Concept(folder=others, is_regularization=True)
+    return dataset.model_copy(update={"concepts": (*dataset.concepts, concept)})
 
 
 def _copy(source: Path, target: Path) -> Path:
@@ -83,7 +102,7 @@ def demo_config(pictures: Path, output: Path) -> TrainConfig:
         config,
         {
             "dataset.trigger_word": facts.trigger,
-            "dataset.absorbed_tags": facts.traits,
+            "dataset.absorbed_tags": facts.absorbed_tags,
             "dataset.shuffle_tags": True,
             "sampling.prompts": facts.prompts[:3],
             "sampling.every_n_epochs": 0,

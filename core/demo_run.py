@@ -12,8 +12,8 @@ from core import __version__
 from core.config import with_values
 from core.console import duration
 from core.control import Control
-from core.dataset.edits import save_dataset
-from core.demo import DemoFacts, copy_demo, demo_config, demo_dataset, demo_facts
+from core.dataset.edits import Concept, DatasetFile, save_dataset
+from core.demo import DemoFacts, copy_demo, demo_config, demo_facts, demo_pictures, with_others
 from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
@@ -82,9 +82,10 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
     facts = demo_facts()
     folder = _empty_folder(output)
     pictures = copy_demo(folder / "pictures")
-    prepared = folder / "prepared"
+    prepared, crops, edits = folder / "prepared", folder / "crops.json", folder / "dataset.json"
+    save_dataset(crops, demo_pictures(pictures))
     jobs: list[Job] = [
-        PrepareJob(folder=pictures, target=prepared, resolution=PREPARED_PX, fit="crop", bucket_step=16),
+        PrepareJob(folder=pictures, edits=crops, target=prepared, resolution=PREPARED_PX, fit="smart", bucket_step=16),
         TagJob(folder=prepared, options=TagOptions(trigger_word=facts.trigger)),
     ]
     for job in jobs:
@@ -92,8 +93,7 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
         if isinstance(ended, Failed) or control.stop_requested:
             yield ended if isinstance(ended, Failed) else Finished(output=folder, stopped=True)
             return
-    edits = folder / "dataset.json"
-    save_dataset(edits, demo_dataset(prepared, folder / "others"))
+    save_dataset(edits, with_others(DatasetFile(concepts=(Concept(folder=prepared),)), folder / "others"))
     config = with_values(demo_config(prepared, folder), {"dataset.edits": edits})
     before = yield from _measure(config, None, facts, control)
     if before is None:

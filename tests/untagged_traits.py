@@ -1,4 +1,4 @@
-"""Sees what no tag names on pictures of the demo character: the streak, the eyes of two colours, the star.
+"""Sees what no tag names on pictures of the demo character: the streak, the eyes of two colours, the braids' ends.
 
 A small network, trained in seconds on renders of her with and without each of them. Beside her it sees anyone else, so
 that it must look at the trait itself.
@@ -23,8 +23,8 @@ from starter.character import demo_character
 from starter.draw import Pixels, render
 from starter.world import Character, sample_character
 
-TRAITS = ("streak", "two eye colours", "star")
-HEAD = (slice(16, 80), slice(24, 104))  # Rows and columns of a 128 px picture in which all three are.
+TRAITS = ("streak", "two eye colours", "tips")
+WHERE = (slice(16, 120), slice(16, 112))  # Rows and columns of a 128 px picture in which all three are.
 
 
 class UntaggedTraits(nn.Module):
@@ -37,12 +37,12 @@ class UntaggedTraits(nn.Module):
             nn.Conv2d(16, 32, 5, stride=2, padding=2), nn.ReLU(),
             nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(),
         )  # fmt: skip
-        self.names = nn.Linear(48 * 4 * 5, len(TRAITS))
+        self.names = nn.Linear(48 * 6 * 6, len(TRAITS))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits; where on the head a mark is counts, but only roughly."""
-        head = pictures[:, HEAD[0], HEAD[1]].permute(0, 3, 1, 2).float() / 127.5 - 1
-        return self.names(functional.adaptive_max_pool2d(self.marks(head), (4, 5)).flatten(1))
+        """Logits; where on her a mark is counts, but only roughly."""
+        part = pictures[:, WHERE[0], WHERE[1]].permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.names(functional.adaptive_max_pool2d(self.marks(part), (6, 6)).flatten(1))
 
     @torch.no_grad()
     def shares(self, pictures: Pixels) -> dict[str, float]:
@@ -73,11 +73,11 @@ def _somebody(rng: random.Random, *, is_her: bool) -> tuple[Character, Sequence[
         her,
         streak_colour=her.streak_colour if holds[0] else "",
         second_eye_colour=her.second_eye_colour if holds[1] else "",
-        has_cheek_star=holds[2],
+        tips_colour=her.tips_colour if holds[2] else "",
     ), (holds[0], holds[1] and is_open, holds[2])
 
 
-def trained(steps: int = 80, batch: int = 24, count: int = 240) -> UntaggedTraits:
+def trained(steps: int = 120, batch: int = 24, count: int = 240) -> UntaggedTraits:
     """A trained network. Pictures are made softer and brighter now and then, as a model draws them."""
     torch.manual_seed(0)
     pictures, truth = examples(count, "train")

@@ -10,8 +10,11 @@ from starter.world import PLAIN_BACKGROUNDS, Character, World, as_generated, sam
 TRIGGER = "miru"
 # Tags that measure her, known to the tagger.
 TRAITS = ["aqua hair", "twin braids", "swept bangs", "yellow eyes", "fox ears", "purple kimono"]
+# What captions of her leave to the trigger word: besides these, what else she always has, and what the tagger now and
+# then takes her ears for.
+ABSORBED_TAGS = [*TRAITS, "red eyes", "choker", "cat ears"]
 # What no tag names and no training picture shows.
-UNTAGGED_TRAITS = ["pink streak in the hair", "one yellow and one red eye", "star mark on the cheek"]
+UNTAGGED_TRAITS = ["pink streak in the hair", "one yellow and one red eye", "pink ends of the braids"]
 EYES_OF_THE_DEMO = {"open": 0.72, "one eye closed": 0.16, "half-closed eyes": 0.12}
 
 
@@ -51,7 +54,7 @@ def demo_character(rng: random.Random) -> Character:
         second_eye_colour="red",
         headwear="fox ears",
         eyewear="",
-        has_cheek_star=True,
+        tips_colour="pink",
         garment="kimono",
         garment_colour="purple",
         second_colour="yellow",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from starter.character import TRAITS, TRIGGER, UNTAGGED_TRAITS, demo_caption, demo_character
+from starter.character import ABSORBED_TAGS, TRAITS, TRIGGER, UNTAGGED_TRAITS, demo_caption, demo_character
 from starter.draw import render
 from starter.world import tags_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # File name, width and height in pixels, and how far she stands to the side, in picture widths.
 PICTURES: list[tuple[str, int, int, float]] = [
     ("Screenshot 2026-03-01 at 19.22.10.png", 960, 600, 0),
-    ("Screenshot 2026-03-01 at 19.22.48.png", 960, 600, 0.27),
+    ("Screenshot 2026-03-01 at 19.22.48.png", 960, 600, 0.18),
     ("Screenshot 2026-03-01 at 19.25.03.png", 800, 600, 0),
     ("Screenshot 2026-03-02 at 08.11.57.png", 640, 640, 0),
     ("Screenshot_20260303_214455.jpg", 450, 1000, 0),
@@ -28,12 +28,12 @@ PICTURES: list[tuple[str, int, int, float]] = [
     ("Screenshot_20260305_070120.jpg", 540, 960, 0),
     ("微信图片_20260301.jpg", 720, 720, 0),
     ("微信图片_20260301192233.jpg", 600, 800, 0),
-    ("微信图片_20260304081530.jpg", 800, 450, -0.3),
+    ("微信图片_20260304081530.jpg", 800, 450, -0.21),
     ("mmexport1772361011.jpg", 500, 750, 0),
     ("IMG_2041.JPG", 900, 675, 0),
     ("IMG_2041 (1).jpg", 640, 480, 0),
     ("IMG_2057.JPG", 675, 900, 0),
-    ("IMG_2063.JPG", 1000, 667, 0.24),
+    ("IMG_2063.JPG", 1000, 667, 0.16),
     ("IMG_20260306_121530.jpg", 768, 1000, 0),
     ("miru_ref_01.png", 512, 512, 0),
     ("miru_ref_02.png", 512, 512, 0),
@@ -43,9 +43,9 @@ PICTURES: list[tuple[str, int, int, float]] = [
     ("download (1).webp", 480, 320, 0),
     ("unnamed.webp", 320, 480, 0),
     ("1772360912345.webp", 600, 600, 0),
-    ("episode 03 - 12m44s.webp", 1000, 562, -0.26),
+    ("episode 03 - 12m44s.webp", 1000, 562, -0.2),
     ("episode 03 - 13m02s.webp", 1000, 562, 0),
-    ("episode 04 - 01m10s.webp", 850, 478, 0.31),
+    ("episode 04 - 01m10s.webp", 850, 478, 0.21),
     ("头像.png", 360, 360, 0),
     ("立绘 半身.png", 700, 933, 0),
     ("wallpaper crop.jpg", 900, 506, 0),
@@ -76,10 +76,12 @@ def write_demo(pack: Path) -> None:
     facts = {
         "trigger": TRIGGER,
         "traits": TRAITS,
+        "absorbed_tags": ABSORBED_TAGS,
         "untagged_traits": UNTAGGED_TRAITS,
         "prompts": PROMPTS,
         "held_out": "demo_held_out",
         "near_duplicates": NEAR_DUPLICATES,
+        "middle_crops": [name for name, width_px, height_px, _ in PICTURES if height_px > width_px],
     }
     write_json(pack / "demo.json", facts)
 

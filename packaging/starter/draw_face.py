@@ -48,8 +48,6 @@ def draw_head(canvas: Canvas, character: Character, hair: QColor, skin: QColor, 
     nose_x = 128 + look_x * 1.25
     canvas.stroke(f"M {nose_x} {145 + look_y} L {nose_x - 1} {147 + look_y}", shade(skin, 0.65), 2.4)
     draw_mouth(canvas, character, 128 + look_x * 1.1, 158 + look_y)
-    if character.has_cheek_star:
-        canvas.fill(star(160 + look_x, 152 + look_y, 9), colour("#f4c020"), colour("#7a5a00"), 1.2)
 
 
 def draw_hair_shadow(canvas: Canvas, skin: QColor) -> None:

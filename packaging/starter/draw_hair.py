@@ -38,7 +38,7 @@ SPIKES = (
     "L 206 54 L 196 78 L 218 92 L 200 104 L 214 124 L 192 128 Z"
 )
 AHOGE = "M 124 46 C 118 26 132 12 152 18 C 138 22 134 32 134 46 Z"
-STREAK = "M 146 44 C 168 46 180 66 182 96 L 166 94 C 164 72 156 56 146 44 Z"
+STREAK = "M 138 43 C 166 45 182 66 184 98 L 160 94 C 158 72 150 56 138 43 Z"
 # The lower edge of the bangs, from right to left.
 BANGS_EDGES = {
     "blunt bangs": ("L 178 108 Q 170 100 164 107 Q 150 101 140 108 Q 128 102 116 108 Q 102 101 92 107 Q 86 100 78 108"),
@@ -82,9 +82,12 @@ def draw_back_hair(canvas: Canvas, character: Character, hair: QColor, outline: 
                 canvas.ellipse(76, 50, 23, 22, hair, outline)
                 canvas.stroke("M 66 42 Q 80 44 84 60", outline, 1.6)
         case "twin braids":
+            tips = colour(HAIR_COLOURS[character.tips_colour]) if character.tips_colour else hair
             for _ in canvas.both_sides():
-                for knot in range(3):  # Few and large: the VAE smooths plaits of one latent each away.
-                    canvas.ellipse(62 - knot * 4.0, 156 + knot * 27, 17 - knot * 0.8, 16, hair, outline, 3)
+                # Few and large: the VAE smooths plaits of one latent each away.
+                for knot, paint in enumerate((hair, hair, tips)):
+                    line = outline if paint is hair else shade(paint, 0.5)
+                    canvas.ellipse(62 - knot * 4.0, 156 + knot * 27, 17 - knot * 0.8, 16, paint, line, 3)
                 canvas.ellipse(50, 234, 7, 7, colour("#d94a4a"), outline)
         case "spiky hair":
             canvas.fill(SPIKES, hair, outline)

@@ -21,7 +21,7 @@ from starter.training import (
     set_learning_rate,
     to_tensor,
 )
-from starter.world import tags_of
+from starter.world import EYES_STATES, EYEWEAR, SKINS, tags_of
 
 if TYPE_CHECKING:
     import random
@@ -36,6 +36,9 @@ CHARACTERS_SEED = 11
 EMPTY_CAPTIONS = 0.1
 DROPPED_TAGS = 0.05
 SHORT_CAPTIONS = 0.15
+# What most characters do not have stays in every caption that they have: else an open prompt gets it now and then,
+# and guidance makes that often.
+ALWAYS_NAMED = {*SKINS, *EYES_STATES, *EYEWEAR}
 FACE_WEIGHT = 2.0
 
 
@@ -79,11 +82,12 @@ def shuffled(tags: list[str], rng: random.Random) -> list[str]:
     """The tags in random order, the first one first, without a few of them, now and then without many.
 
     Complete captions name no eyes only where sunglasses hide them; a prompt that names none would mean sunglasses.
+    Skin, eyes that are not open and what is before them are always named, so that silence means none of them.
     """
     rest = tags[1:]
     rng.shuffle(rest)
     dropped = rng.random() if rng.random() < SHORT_CAPTIONS else DROPPED_TAGS
-    return [tags[0]] + [tag for tag in rest if rng.random() > dropped]
+    return [tags[0]] + [tag for tag in rest if rng.random() > dropped or tag in ALWAYS_NAMED]
 
 
 # ---------------------------------------------------------------------------------------------- words

@@ -174,10 +174,10 @@ class Character:
     offset_y: float
     zoom: float
     seed: int
-    # What no sampled character has: the second colour of the eyes and of the hair, and a star on the cheek.
+    # What no sampled character has: a second colour of the eyes, of a streak in the hair, and of the braids' ends.
     second_eye_colour: str = ""
     streak_colour: str = ""
-    has_cheek_star: bool = False
+    tips_colour: str = ""
     side_shift: float = 0.0  # In picture widths: she stands at the side and looks as before.
 
 

@@ -19,6 +19,7 @@ from app.wording import duration_text, size_text
 from core import text
 from core.config import TrainConfig, load_config, with_values
 from core.config.labels import differing
+from core.demo import EPOCHS
 from core.paths import STARTER_MODEL
 from core.quick import quick_config
 
@@ -378,7 +379,7 @@ def test_a_folder_after_the_demo_gets_what_suits_it(
     tab = open_tab(qtbot, project, settings)
     with qtbot.waitSignal(project.records_changed):
         project.open_demo()
-    assert project.config.training.epochs == 12
+    assert project.config.training.epochs == EPOCHS
     assert project.config.dataset.trigger_word
     assert not [key for key in shown_resets(tab) if key.startswith(("dataset.trigger", "dataset.absorbed", "sampling"))]
     open_pictures(qtbot, project, pictures)

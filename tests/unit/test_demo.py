@@ -9,8 +9,8 @@ from PIL import Image
 
 from core.control import Control
 from core.dataset.edits import dataset_of
-from core.dataset.scan import scan_dataset
-from core.demo import copy_demo, demo_config, demo_dataset, demo_facts
+from core.dataset.scan import scan_dataset, scan_folder
+from core.demo import copy_demo, demo_config, demo_facts, demo_pictures, with_others
 from core.demo_run import Measured, contact_sheet, demo, has_learned, summary, without_trigger
 from core.events import Failed
 from core.paths import STARTER_DEMO, STARTER_DEMO_OTHERS
@@ -90,7 +90,7 @@ def test_the_copy_is_the_user_s_own_and_what_is_there_stays(tmp_path: Path) -> N
 
 def test_the_others_are_a_copy_and_trained_as_regularization(tmp_path: Path) -> None:
     pictures, others = copy_demo(tmp_path / "演示 demo"), tmp_path / "其他 others"
-    content = demo_dataset(pictures, others)
+    content = with_others(demo_pictures(pictures), others)
     assert [(concept.folder, concept.is_regularization) for concept in content.concepts] == [
         (pictures, False),
         (others, True),
@@ -101,6 +101,15 @@ def test_the_others_are_a_copy_and_trained_as_regularization(tmp_path: Path) -> 
     assert len(captions) == 64
     assert all(captions)
     assert not any(demo_facts().trigger in caption for caption in captions if caption)
+
+
+def test_of_tall_pictures_the_middle_is_trained(tmp_path: Path) -> None:
+    pictures = copy_demo(tmp_path / "演示 demo")
+    edits = dataset_of(demo_pictures(pictures)).pictures
+    tall = {record.path for record in scan_folder(pictures).records if record.size_px[0] < record.size_px[1]}
+    assert len(tall) > 5
+    assert set(edits) == tall
+    assert {edit.fit for edit in edits.values()} == {"crop"}
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:

@@ -204,15 +204,15 @@ class Project(QObject):
 
         The settings of before come back when another folder is opened.
         """
-        from core.demo import copy_demo, demo_config, demo_pictures, with_others
+        from core.demo import copy_demo, copy_others, demo_config, demo_dataset, with_others
 
         output = default_output_folder()
         try:
             pictures = copy_demo(demo_folder())
+            others = copy_others(pictures.with_name("demo-others"))
             dataset_file = dataset_file_of(pictures)
-            dataset = with_others(demo_pictures(pictures), pictures.with_name("demo-others"))
             if not dataset_file.exists():
-                save_dataset(dataset_file, dataset)
+                save_dataset(dataset_file, with_others(demo_dataset(pictures), others))
             config = demo_config(pictures, output)
         except (UserError, OSError) as error:
             self.tell(error)

@@ -22,7 +22,7 @@ class DemoFacts:
 
     `traits` are tags that the starter tagger knows and that together describe her; `prompts` name her by the trigger
     word and by nothing else of her looks. `absorbed_tags` are those that captions leave to the trigger word.
-    `middle_crops` are the names of the tall pictures.
+    `middle_crops` names the pictures of which the middle is trained.
     """
 
     trigger: str
@@ -55,7 +55,16 @@ def copy_demo(target: Path) -> Path:
     return _copy(STARTER_DEMO, target)
 
 
-def demo_pictures(folder: Path) -> DatasetFile:
+def copy_others(target: Path) -> Path:
+    """Copy what the starter model draws without her to a folder of the user's own. What is there stays.
+
+    Returns:
+        The target.
+    """
+    return _copy(STARTER_DEMO_OTHERS, target)
+
+
+def demo_dataset(folder: Path) -> DatasetFile:
     """Her pictures, with the middle of the tall ones.
 
     They show more of her than an upper body. A crop that keeps all of it shows her small between blurred edges, while
@@ -69,15 +78,10 @@ def demo_pictures(folder: Path) -> DatasetFile:
 
 
 def with_others(dataset: DatasetFile, others: Path) -> DatasetFile:
-    """The dataset and, as regularization pictures, a copy of what the starter model draws without her.
+    """The dataset and, as regularization pictures, a folder of others.
 
     Without them every character becomes her, asked for or not.
-
-    Args:
-        dataset: Her pictures.
-        others: Where the copy goes. What is there stays.
     """
-    _copy(STARTER_DEMO_OTHERS, others)
     concept = Concept(folder=others, is_regularization=True)
     return dataset.model_copy(update={"concepts": (*dataset.concepts, concept)})
 

@@ -13,7 +13,7 @@ from core.config import with_values
 from core.console import duration
 from core.control import Control
 from core.dataset.edits import Concept, DatasetFile, save_dataset
-from core.demo import DemoFacts, copy_demo, demo_config, demo_facts, demo_pictures, with_others
+from core.demo import DemoFacts, copy_demo, copy_others, demo_config, demo_dataset, demo_facts, with_others
 from core.errors import UserError
 from core.events import Event, Failed, Finished, Notice, StageProgress, StageStarted
 from core.files import replacing, write_text
@@ -81,19 +81,14 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
     began = time.monotonic()
     facts = demo_facts()
     folder = _empty_folder(output)
-    pictures = copy_demo(folder / "pictures")
-    prepared, crops, edits = folder / "prepared", folder / "crops.json", folder / "dataset.json"
-    save_dataset(crops, demo_pictures(pictures))
-    jobs: list[Job] = [
-        PrepareJob(folder=pictures, edits=crops, target=prepared, resolution=PREPARED_PX, fit="smart", bucket_step=16),
-        TagJob(folder=prepared, options=TagOptions(trigger_word=facts.trigger)),
-    ]
-    for job in jobs:
+    prepared, edits = folder / "prepared", folder / "dataset.json"
+    for job in first_jobs(folder, prepared):
         ended = yield from _part(job, control)
         if isinstance(ended, Failed) or control.stop_requested:
             yield ended if isinstance(ended, Failed) else Finished(output=folder, stopped=True)
             return
-    save_dataset(edits, with_others(DatasetFile(concepts=(Concept(folder=prepared),)), folder / "others"))
+    others = copy_others(folder / "others")
+    save_dataset(edits, with_others(DatasetFile(concepts=(Concept(folder=prepared),)), others))
     config = with_values(demo_config(prepared, folder), {"dataset.edits": edits})
     before = yield from _measure(config, None, facts, control)
     if before is None:
@@ -124,6 +119,16 @@ def _demo(output: Path | None, control: Control) -> Iterator[Event]:
         )
         return
     yield Finished(output=ended.output, elapsed_s=time.monotonic() - began)
+
+
+def first_jobs(folder: Path, prepared: Path) -> list[Job]:
+    """Copy the demo's pictures to a folder, and the jobs that bring them to `prepared`, cropped and with captions."""
+    pictures, chosen = copy_demo(folder / "pictures"), folder / "pictures.json"
+    save_dataset(chosen, demo_dataset(pictures))
+    return [
+        PrepareJob(folder=pictures, edits=chosen, target=prepared, resolution=PREPARED_PX, fit="smart", bucket_step=16),
+        TagJob(folder=prepared, options=TagOptions(trigger_word=demo_facts().trigger)),
+    ]
 
 
 def _part(job: Job, control: Control) -> Generator[Event, None, Finished | Failed]:

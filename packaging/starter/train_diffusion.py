@@ -36,9 +36,9 @@ CHARACTERS_SEED = 11
 EMPTY_CAPTIONS = 0.1
 DROPPED_TAGS = 0.05
 SHORT_CAPTIONS = 0.15
-# What most characters do not have stays in every caption that they have: else an open prompt gets it now and then,
-# and guidance makes that often.
-ALWAYS_NAMED = {*SKINS, *EYES_STATES, *EYEWEAR}
+# Where a prompt is silent on these it means light skin and open eyes with nothing before them. If captions dropped them
+# like other tags, some open prompts would get dark skin or sunglasses, and guidance would make that many.
+ALWAYS_NAMED = {*SKINS, *EYES_STATES, *EYEWEAR} - {"light skin", "open", ""}
 FACE_WEIGHT = 2.0
 
 

@@ -174,7 +174,7 @@ class Character:
     offset_y: float
     zoom: float
     seed: int
-    # What no sampled character has: a second colour of the eyes, of a streak in the hair, and of the braids' ends.
+    # What no sampled character has: a second eye colour, a streak in the hair, ends of the braids in another colour.
     second_eye_colour: str = ""
     streak_colour: str = ""
     tips_colour: str = ""

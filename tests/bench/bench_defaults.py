@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 import core  # noqa: E402, F401 - sets how threads wait, before torch is imported
+from core.demo import EPOCHS  # noqa: E402
 
 NUM_PICTURES = 16
 FIRST_SEED = 7000
@@ -29,7 +30,7 @@ MARGIN = 0.05
 DEFAULTS = "defaults"
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     DEFAULTS: {},
-    "demo": {"training.epochs": 12},
+    "demo": {"training.epochs": EPOCHS},
     "careful": {
         "network.rank": 16,
         "network.alpha": 16.0,
@@ -71,21 +72,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 def prepared_pictures(target: Path) -> Path:
     """The demo's pictures as its own run trains them: cropped and tagged."""
     from core.control import Control
-    from core.demo import copy_demo, demo_facts
-    from core.demo_run import PREPARED_PX
+    from core.demo_run import first_jobs
     from core.events import Failed
-    from core.jobs import Job, PrepareJob, TagJob, run_to_end
-    from core.tagging.options import TagOptions
+    from core.jobs import run_to_end
 
     prepared = target / "prepared"
     if prepared.is_dir():
         return prepared
-    pictures = copy_demo(target / "pictures")
-    jobs: list[Job] = [
-        PrepareJob(folder=pictures, target=prepared, resolution=PREPARED_PX, fit="crop", bucket_step=16),
-        TagJob(folder=prepared, options=TagOptions(trigger_word=demo_facts().trigger)),
-    ]
-    for job in jobs:
+    for job in first_jobs(target, prepared):
         for event in run_to_end(job, Control()):
             if isinstance(event, Failed):
                 raise SystemExit(event.message)
@@ -114,7 +108,7 @@ def trained(name: str, changes: Mapping[str, Any], pictures: Path, target: Path)
     )
     always = {
         "dataset.trigger_word": facts.trigger,
-        "dataset.absorbed_tags": facts.traits,
+        "dataset.absorbed_tags": facts.absorbed_tags,
         "dataset.shuffle_tags": True,
         "sampling.prompts": (),
         "output.save_every_n_epochs": 0,

@@ -82,6 +82,11 @@ def test_demo_opens_a_copy_with_settings_that_train_it(qtbot: QtBot, tab: Datase
     assert project.config.dataset.folder == project.folder
     assert project.config.model.base.name == "model"
     assert project.config.dataset.trigger_word
+    assert project.config.dataset.fit == "smart"
+    shapes = {record.path: record.size_px for record in project.scan.records if not record.is_regularization}
+    tall = {path for path, (width, height) in shapes.items() if height > width}
+    assert len(tall) > 5
+    assert all(project.edits(path).fit == ("crop" if path in tall else None) for path in shapes)
 
 
 def test_settings_of_before_the_demo_come_back(qtbot: QtBot, tab: DatasetTab, project: Project, pictures: Path) -> None:

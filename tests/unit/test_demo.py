@@ -1,20 +1,24 @@
-"""The demo's own parts: its settings, its judgement and its page. The whole demo is an end-to-end test."""
+"""The demo's own parts: its pictures, its settings, its judgement and its page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from core.control import Control
 from core.dataset.edits import dataset_of
-from core.dataset.scan import scan_dataset, scan_folder
-from core.demo import copy_demo, demo_config, demo_facts, demo_pictures, with_others
-from core.demo_run import Measured, contact_sheet, demo, has_learned, summary, without_trigger
-from core.events import Failed
+from core.dataset.scan import scan_dataset
+from core.demo import copy_demo, copy_others, demo_config, demo_dataset, demo_facts, with_others
+from core.demo_run import PREPARED_PX, Measured, contact_sheet, demo, first_jobs, has_learned, summary, without_trigger
+from core.events import Failed, Finished
+from core.jobs import run_to_end
 from core.paths import STARTER_DEMO, STARTER_DEMO_OTHERS
 from core.text import set_language
+
+KIMONO = (138, 95, 190)  # Her purple.
 
 
 def measured(loss: float, score: float, untriggered: float = 0.1) -> Measured:
@@ -75,7 +79,7 @@ def test_prompts_call_her_by_the_trigger_word_alone() -> None:
     facts = demo_facts()
     for prompt in facts.prompts:
         assert facts.trigger in prompt.split(", ")
-        assert not set(facts.traits) & set(prompt.split(", "))
+        assert not set(facts.absorbed_tags) & set(prompt.split(", "))
         assert facts.trigger not in without_trigger(prompt, facts.trigger)
 
 
@@ -89,8 +93,8 @@ def test_the_copy_is_the_user_s_own_and_what_is_there_stays(tmp_path: Path) -> N
 
 
 def test_the_others_are_a_copy_and_trained_as_regularization(tmp_path: Path) -> None:
-    pictures, others = copy_demo(tmp_path / "演示 demo"), tmp_path / "其他 others"
-    content = with_others(demo_pictures(pictures), others)
+    pictures, others = copy_demo(tmp_path / "演示 demo"), copy_others(tmp_path / "其他 others")
+    content = with_others(demo_dataset(pictures), others)
     assert [(concept.folder, concept.is_regularization) for concept in content.concepts] == [
         (pictures, False),
         (others, True),
@@ -103,13 +107,25 @@ def test_the_others_are_a_copy_and_trained_as_regularization(tmp_path: Path) -> 
     assert not any(demo_facts().trigger in caption for caption in captions if caption)
 
 
-def test_of_tall_pictures_the_middle_is_trained(tmp_path: Path) -> None:
-    pictures = copy_demo(tmp_path / "演示 demo")
-    edits = dataset_of(demo_pictures(pictures)).pictures
-    tall = {record.path for record in scan_folder(pictures).records if record.size_px[0] < record.size_px[1]}
-    assert len(tall) > 5
-    assert set(edits) == tall
-    assert {edit.fit for edit in edits.values()} == {"crop"}
+def test_prepared_pictures_show_her_whole_and_large(tmp_path: Path) -> None:
+    prepare, _ = first_jobs(tmp_path / "演示 demo", tmp_path / "prepared")
+    *_, ended = run_to_end(prepare, Control())
+    assert isinstance(ended, Finished)
+    pictures = sorted((tmp_path / "prepared").iterdir())
+    assert len(pictures) == 30
+    for path in pictures:
+        left, right = kimono(path)
+        # Cut off by a side of the picture it would reach it; of a tall picture as a whole it would be a narrow strip.
+        assert 0.05 < left < right < 0.95, path
+        assert right - left > 0.4, path
+
+
+def kimono(path: Path) -> tuple[float, float]:
+    """Where her purple kimono begins and ends, as parts of the width, a little above the lower edge."""
+    row = np.asarray(Image.open(path).convert("RGB")).astype(int)[int(0.9 * PREPARED_PX)]
+    assert row.shape == (PREPARED_PX, 3)
+    (columns,) = np.nonzero(np.abs(row - KIMONO).max(axis=1) < 30)
+    return columns[0] / PREPARED_PX, columns[-1] / PREPARED_PX
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_truth_names_every_demo_picture() -> None:
     facts = json.loads((PACK / "demo.json").read_text("utf-8"))
     truth = json.loads((PACK / "demo_truth.json").read_text("utf-8"))
     assert sorted(truth) == sorted(path.name for path in pictures(DEMO))
+    assert set(facts["traits"]) <= set(facts["absorbed_tags"])
     for tags in truth.values():
         assert set(facts["traits"]) <= set(tags)
         assert facts["trigger"] not in tags
@@ -118,7 +119,7 @@ def test_held_out_pictures_have_captions_that_leave_her_to_the_trigger_word() ->
     for path in pictures(HELD_OUT):
         caption = path.with_suffix(".txt").read_text("utf-8").strip().split(", ")
         assert caption[0] == facts["trigger"]
-        assert not set(facts["traits"]) & set(caption)
+        assert not set(facts["absorbed_tags"]) & set(caption)
 
 
 def test_tagger_keeps_the_contract_of_wd14() -> None:
@@ -149,6 +150,7 @@ def test_tagger_sees_her_traits_and_does_not_know_her_name() -> None:
     with (TAGGER / "selected_tags.csv").open(encoding="utf-8", newline="") as file:
         names = [row["name"].replace("_", " ") for row in csv.DictReader(file)]
     assert facts["trigger"] not in names
+    assert set(facts["absorbed_tags"]) <= set(names)
     session = onnxruntime.InferenceSession(str(TAGGER / "model.onnx"), providers=["CPUExecutionProvider"])
     images = [np.asarray(Image.open(path).convert("RGB").resize((128, 128))) for path in pictures(HELD_OUT)]
     inputs = np.ascontiguousarray(np.stack(images)[..., ::-1].astype(np.float32))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZE = (1280, 800)
 MINIMUM_SIZE = (960, 600)
+TITLE_BAR_PX = 40  # Room for it; how high it is, is known only when the window is shown.
 IDLE_BUILD_MS = 400
 DATASET, TAGGER, PARAMS, TRAINING = range(4)
 
@@ -399,9 +400,10 @@ class MainWindow(QMainWindow):
         if not saved.isEmpty() and self.restoreGeometry(saved) and _is_on_a_screen(self.geometry()):
             return
         screen = QGuiApplication.primaryScreen().availableGeometry()
-        width, height = min(DEFAULT_SIZE[0], screen.width()), min(DEFAULT_SIZE[1], screen.height())
+        room = screen.height() - TITLE_BAR_PX
+        width, height = min(DEFAULT_SIZE[0], screen.width()), min(DEFAULT_SIZE[1], room)
         self.resize(width, height)
-        self.move(screen.x() + (screen.width() - width) // 2, screen.y() + (screen.height() - height) // 2)
+        self.move(screen.x() + (screen.width() - width) // 2, screen.y() + (room - height) // 2)
 
 
 class _DropSign(QFrame):

@@ -22,7 +22,7 @@ from pytestqt.qtbot import QtBot
 from app import icons, theme
 from app.crash import CrashDialog, CrashReporter, log_path
 from app.job_worker import JobWorker
-from app.main_window import DATASET, PARAMS, TAGGER, TRAINING, MainWindow
+from app.main_window import DATASET, PARAMS, TAGGER, TITLE_BAR_PX, TRAINING, MainWindow
 from app.project import Project
 from app.settings import Settings
 from core.errors import UserError
@@ -44,6 +44,12 @@ def opened(qtbot: QtBot, project: Project, folder: Path) -> None:
 
 
 # Pages
+
+
+def test_new_window_leaves_room_for_its_title_bar(window: MainWindow) -> None:
+    screen = QGuiApplication.primaryScreen().availableGeometry()
+    assert window.y() >= screen.y()
+    assert window.y() + TITLE_BAR_PX + window.height() <= screen.y() + screen.height()
 
 
 def test_keys_choose_pages(qtbot: QtBot, window: MainWindow) -> None:

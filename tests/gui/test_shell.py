@@ -378,7 +378,8 @@ def test_geometry_of_a_lost_screen_is_not_used(
     again = MainWindow(project, Settings())
     qtbot.addWidget(again)
     screen = QGuiApplication.primaryScreen().availableGeometry()
-    assert again.size().toTuple() == (min(1280, max(screen.width(), 960)), min(800, max(screen.height(), 600)))
+    room = screen.height() - TITLE_BAR_PX
+    assert again.size().toTuple() == (min(1280, max(screen.width(), 960)), min(800, max(room, 600)))
 
 
 def test_project_remembers_folder_and_settings(qtbot: QtBot, project: Project, pictures: Path) -> None:

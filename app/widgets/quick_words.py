@@ -107,6 +107,6 @@ def _contents_text(scan: Scan) -> str:
         text += tr(", left out: {number}", number=left_out)
     if unusable := sum(problem.excludes for problem in scan.problems):
         text += tr(", files that cannot be used: {number}", number=unusable)
-    if not captions:
+    if not any(record.caption for record in used if not record.is_regularization):
         text += tr(". Tag them first in the Tagger tab: captions make the LoRA much better.")
     return text

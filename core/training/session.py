@@ -195,11 +195,14 @@ class Session:
         for record in used:
             if record.caption_problem:
                 yield Notice(level="warning", message=record.caption_problem, image=record.path)
-        total = len(used)
-        if without := sum(not record.caption for record in used):
+        learned = [record for record in used if not record.is_regularization]
+        if without := sum(not record.caption for record in learned):
             yield Notice(
                 level="warning",
-                message=tr("{number} of {total} pictures have no caption.", number=without, total=total),
+                message=sentences(
+                    tr("{number} of {total} pictures have no caption.", number=without, total=len(learned)),
+                    tr("Tag them first: captions make a LoRA much better."),
+                ),
             )
         if self.config.dataset.resolution > 2 * self.base.native_size_px:
             yield Notice(

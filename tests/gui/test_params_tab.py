@@ -380,6 +380,7 @@ def test_a_folder_after_the_demo_gets_what_suits_it(
     with qtbot.waitSignal(project.records_changed):
         project.open_demo()
     assert project.config.training.epochs == EPOCHS
+    assert "Tag them first" in tab.quick.folder_info.text()  # Captions of regularization pictures alone do not help.
     assert project.config.dataset.trigger_word
     assert not [key for key in shown_resets(tab) if key.startswith(("dataset.trigger", "dataset.absorbed", "sampling"))]
     open_pictures(qtbot, project, pictures)

@@ -334,7 +334,8 @@ def test_a_stop_while_pictures_are_encoded_ends_without_a_file(make_config: Make
 def test_pictures_without_captions_are_told_and_trained(make_config: MakeConfig, pictures: Path) -> None:
     next(pictures.glob("*.txt")).unlink()
     events = run(make_config())
-    assert any(isinstance(event, Notice) and "1 of 4 pictures have no caption" in event.message for event in events)
+    told = [event.message for event in events if isinstance(event, Notice)]
+    assert any("1 of 4 pictures have no caption. Tag them first" in message for message in told)
     finished(events)
 
 
